@@ -1,0 +1,199 @@
+"""What a stage kind is, and where kinds are found.
+
+A kind is a class registered under the entry-point group ``millrace.stages``. The engine builds it
+with validated parameters and calls it in this order::
+
+    measure(staged)      reads a file, in a child process under limits       → Outline   (cached)
+    work(outline)        pure: how much there is to do, or BadInput          → Work
+    forecast(outline)    pure: what the output will look like                → Outline
+    split(outline)       pure: the batches                                   → [Span]
+    profile(device)      what besides inputs and parameters changes the output bytes
+    open(device)         the expensive start, once per assignment            → session
+    run(session, …)      batches in, one Result or Failure each, as they are finished
+    join(session, …)     several results of one item into one
+    check(result)        is what was written really good?
+
+A kind knows nothing of Prefect, pools, retries, labels or stores.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from millrace.engine.devices import Device
+from millrace.engine.errors import UsageError
+
+GROUP = "millrace.stages"
+
+Progress = Callable[[str, float], None]
+"""Called by a kind with (batch key, units finished of that batch so far)."""
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Needs(_Frozen):
+    """What one batch needs of a host. Memory and VRAM in bytes."""
+
+    cores: int = 1
+    memory: int = 0
+    gpu: Literal["no", "prefer", "require"] = "no"
+    vram: int = 0
+    tools: tuple[str, ...] = ()
+
+
+class Outline(_Frozen):
+    """What is known of an artifact without its content. `facts` holds plain JSON of the kind's own
+    choosing; kinds of one workload share names (video: frames, width, height, …)."""
+
+    media_type: str
+    size: int = Field(ge=0, description="bytes")
+    facts: dict[str, JsonValue] = {}
+
+
+class Work(_Frozen):
+    """How much a stage has to do for one item.
+
+    `units` is what a person counts (the kind's `unit`). `load` is proportional to time on one
+    device and is what predictions are made from; it defaults to `units`. Batches of the same kind
+    and `pace` run at a comparable load per second.
+    """
+
+    units: float = Field(ge=0)
+    load: float | None = None
+    pace: str = ""
+    needs: Needs = Needs()
+    scratch: int = Field(default=0, description="bytes of temporary disk beside the output")
+    notes: tuple[str, ...] = Field(default=(), description="what a person should know beforehand")
+
+
+class Span(_Frozen):
+    """A part of one item: units `start` up to `stop`, and what the kind needs to find it again."""
+
+    start: float = 0
+    stop: float
+    data: dict[str, JsonValue] = {}
+
+    @property
+    def units(self) -> float:
+        """Number of units in the span."""
+        return self.stop - self.start
+
+
+class Staged(_Frozen):
+    """An item as a session sees it: files on this host, under neutral names.
+
+    `path` is a file, or for a folder artifact (a gathered item) a folder whose `members` lie in
+    order. `name` is the original name, for messages only: never build a path from it.
+    `output_suffix` is the suffix the person asked for (".mp4"), or "" where the kind may choose.
+    """
+
+    name: str
+    path: Path
+    media_type: str = ""
+    members: tuple[Path, ...] = ()
+    sides: dict[str, Path] = {}
+    output_suffix: str = ""
+
+
+class Batch(_Frozen):
+    """One batch as a kind sees it. `whole` tells that it covers its item, so that no join follows."""
+
+    key: str
+    item: Staged
+    outline: Outline
+    span: Span
+    whole: bool
+
+
+class Result(_Frozen):
+    """What a batch (or a join) produced: one file or folder under the `out` it was given."""
+
+    key: str
+    path: Path
+    media_type: str
+    units: float
+    facts: dict[str, JsonValue] = Field(
+        default={}, description="kept in the manifest, given to join"
+    )
+    notes: tuple[str, ...] = Field(default=(), description="what a person should know afterwards")
+
+
+class Failure(_Frozen):
+    """Why a batch could not be done. `code` is a short word; `message` names the file."""
+
+    key: str
+    code: str
+    message: str
+    hint: str = ""
+
+
+@runtime_checkable
+class Stage(Protocol):
+    """A stage kind. Class attributes describe it; instances are bound to validated parameters."""
+
+    kind: ClassVar[str]
+    version: ClassVar[int]
+    unit: ClassVar[str]
+    Params: ClassVar[type[BaseModel]]
+    accepts: ClassVar[tuple[str, ...]]  # media types, `video/*` style; () accepts everything
+    gathers: ClassVar[bool]  # True: wants `all:` (many artifacts as one folder item)
+    lossy: ClassVar[bool]  # True: encodes lossily, so that two in a chain deserve a warning
+    prior: ClassVar[float]  # load per second assumed until the ledger knows better
+
+    def __init__(self, params: Any) -> None: ...
+
+    def measure(self, item: Staged) -> Outline: ...
+
+    def work(self, outline: Outline) -> Work: ...
+
+    def forecast(self, outline: Outline) -> Outline: ...
+
+    def split(self, outline: Outline) -> Sequence[Span]: ...
+
+    def profile(self, device: Device) -> Mapping[str, str]: ...
+
+    def open(self, device: Device) -> AbstractContextManager[Any]: ...
+
+    def run(
+        self, session: Any, batches: Sequence[Batch], out: Path, progress: Progress
+    ) -> Iterator[Result | Failure]: ...
+
+    def join(
+        self, session: Any, batch: Batch, parts: Sequence[Result], out: Path, progress: Progress
+    ) -> Result: ...
+
+    def check(self, batch: Batch, result: Result) -> None: ...
+
+
+def available() -> dict[str, EntryPoint]:
+    """Returns the entry point of every installed kind, by name, sorted."""
+    return {e.name: e for e in sorted(entry_points(group=GROUP), key=lambda e: e.name)}
+
+
+def load(kind: str) -> type[Stage]:
+    """Returns the class of a kind.
+
+    Raises UsageError for an unknown kind (naming the nearest) or one whose package fails to import.
+    """
+    found = available()
+    if kind not in found:
+        near = difflib.get_close_matches(kind, found, n=1)
+        hint = f"did you mean {near[0]}?" if near else "`millrace kinds` lists what is installed"
+        raise UsageError(f"no stage kind is called {kind!r}", hint=hint)
+    try:
+        cls: type[Stage] = found[kind].load()
+    except ImportError as error:
+        raise UsageError(
+            f"the stage kind {kind!r} cannot be loaded: {error}",
+            hint=f"install what {found[kind].value.split(':')[0]} imports, or its extra",
+        ) from error
+    return cls
