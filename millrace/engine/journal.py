@@ -1,0 +1,113 @@
+"""The record of a run: small append-only lines in the run's folder of the store.
+
+Everything that reports on a run (the terminal, `show`, `why`, report.html, the ledger) reads these
+lines and nothing else. Each writer appends to a file of its own, so that no two processes ever
+write the same file; readers merge by time.
+
+Events, and the fields each carries beside `at` (seconds since the epoch), `stage` and `item`:
+
+    started       run, pid, epoch, pipeline
+    expected      items                    how many items the stage will see (known or forecast)
+    measured      units, load, notes
+    cut           batches, units           the item was split
+    reused        key, units, seconds      this batch is in the store; seconds = what it took then
+    assigned      assignment, keys, device, host
+    progress      key, units               units of the batch finished so far
+    done          key, units, load, seconds, bytes, device, pace, notes, assignment, why
+    failed        key, code, message, hint, known, assignment      known = remembered from before
+    finished      status (done|reused)     the item has left the stage
+    delivered     output, path, bytes, status (written|unchanged)
+    undelivered   output, path, code, message
+    stop          who                      somebody asked the run to stop
+    note          text
+    ended         state, items {done, reused, failed}, seconds, outputs
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Record:
+    """One line of a journal."""
+
+    event: str
+    at: float = 0.0
+    stage: str = ""
+    item: str = ""
+    data: dict[str, Any] = field(default_factory=dict)
+
+    def line(self) -> str:
+        """Returns the record as one line of JSON."""
+        head = {"at": self.at, "event": self.event, "stage": self.stage, "item": self.item}
+        return json.dumps({k: v for k, v in head.items() if v != ""} | self.data) + "\n"
+
+    @classmethod
+    def parse(cls, line: str) -> Record:
+        """Returns the record of a line. Raises ValueError for a line that is none."""
+        data = json.loads(line)
+        return cls(
+            event=data.pop("event"),
+            at=data.pop("at"),
+            stage=data.pop("stage", ""),
+            item=data.pop("item", ""),
+            data=data,
+        )
+
+
+class Journal:
+    """Appends records under `folder`, in a file named after this writer."""
+
+    def __init__(self, folder: Path, writer: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._file = os.open(
+            folder / f"{writer}.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600
+        )
+
+    def write(self, event: str, stage: str = "", item: str = "", **data: Any) -> None:
+        """Appends one record; a single write, so that a reader never sees half a line of two."""
+        record = Record(event, round(time.time(), 3), stage, item, data)
+        os.write(self._file, record.line().encode())
+
+    def close(self) -> None:
+        """Closes the file. Writing afterwards is an error."""
+        os.close(self._file)
+
+
+class Reader:
+    """Reads a journal from the start, then what came since: call `new()` again and again."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._offsets: dict[Path, int] = {}
+
+    def new(self) -> list[Record]:
+        """Returns the records written since the last call, by time. Half-written lines wait."""
+        found: list[Record] = []
+        for path in sorted(self._folder.glob("*.jsonl")):
+            found.extend(self._tail(path))
+        return sorted(found, key=lambda r: r.at)
+
+    def _tail(self, path: Path) -> Iterator[Record]:
+        with path.open("rb") as file:
+            file.seek(self._offsets.get(path, 0))
+            data = file.read()
+        end = data.rfind(b"\n") + 1
+        self._offsets[path] = self._offsets.get(path, 0) + end
+        for line in data[:end].splitlines():
+            try:
+                yield Record.parse(line.decode())
+            except (ValueError, KeyError):
+                continue  # a line torn by a full disk or a kill says nothing
+
+
+def read(folder: Path) -> list[Record]:
+    """Returns all records of the journal in `folder`, by time."""
+    return Reader(folder).new()

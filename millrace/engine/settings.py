@@ -1,0 +1,69 @@
+"""Where Millrace keeps things on this host, and what this host allows: all from the environment."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from millrace.engine.errors import UsageError
+from millrace.engine.labels import Label
+
+
+@dataclass(frozen=True)
+class Settings:
+    """This host's configuration.
+
+    `home` holds everything Millrace writes outside a person's own folders: the store, the ledger,
+    the local server. `clearance` is the most sensitive label this host may read; it is this host's
+    own word and never taken from a work order.
+    """
+
+    home: Path
+    clearance: Label
+    eur_per_hour: float
+
+    @property
+    def store(self) -> Path:
+        """Folder of the store: artifacts, manifests, runs."""
+        return self.home / "store"
+
+    @property
+    def ledger(self) -> Path:
+        """SQLite file of the ledger."""
+        return self.home / "ledger.db"
+
+    @property
+    def measurements(self) -> Path:
+        """SQLite file that caches digests and measurements of files."""
+        return self.home / "measurements.db"
+
+    @property
+    def leases(self) -> Path:
+        """Folder of the host's leases."""
+        return self.home / "leases"
+
+    @property
+    def server(self) -> Path:
+        """Folder of the local Prefect server: address, credential, database, log."""
+        return self.home / "server"
+
+
+def settings() -> Settings:
+    """Returns this host's settings.
+
+    MILLRACE_HOME: the home folder (default: the user's data folder).
+    MILLRACE_CLEARANCE: public, internal or restricted (default: restricted; it is the machine the
+    files already lie on).
+    MILLRACE_EUR_PER_HOUR: what an hour of this machine costs (default 0.06: 150 W at 0.40 EUR/kWh).
+    Raises UsageError for values that are none.
+    """
+    home = os.environ.get("MILLRACE_HOME") or platformdirs.user_data_dir("millrace")
+    try:
+        clearance = Label.parse(os.environ.get("MILLRACE_CLEARANCE") or "restricted")
+        price = float(os.environ.get("MILLRACE_EUR_PER_HOUR") or "0.06")
+    except ValueError as error:
+        raise UsageError(f"the environment is wrong: {error}") from error
+    return Settings(Path(home).expanduser().absolute(), clearance, price)
