@@ -1,0 +1,107 @@
+"""Colour of a video: tags, HDR10 metadata, and pixel formats as planes.
+
+Names are FFmpeg's (`bt709`, `smpte2084`, `tv`, `yuv420p10le`), "" where the file says nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict
+
+from millrace.engine.errors import BadInput
+
+
+class Mastering(BaseModel):
+    """SMPTE ST 2086 mastering display: chromaticities (x, y) of red, green, blue and white, and
+    luminance (least, greatest) in cd/m²."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    red: tuple[Fraction, Fraction]
+    green: tuple[Fraction, Fraction]
+    blue: tuple[Fraction, Fraction]
+    white: tuple[Fraction, Fraction]
+    luminance: tuple[Fraction, Fraction]
+
+
+class Light(BaseModel):
+    """CTA-861.3 content light level: brightest pixel and brightest frame average, in cd/m²."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_content: int
+    max_average: int
+
+
+class Colour(BaseModel):
+    """What the samples of a video mean. `range` is `tv` (limited), `pc` (full) or ""."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    primaries: str = ""
+    transfer: str = ""
+    matrix: str = ""
+    range: str = ""
+    chroma_location: str = ""
+    mastering: Mastering | None = None
+    light: Light | None = None
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a pixel format lies in memory: planar, one or three planes, little endian."""
+
+    planes: int
+    depth: int
+    shift_x: int
+    shift_y: int
+
+    @property
+    def dtype(self) -> np.dtype[np.uint8] | np.dtype[np.uint16]:
+        """The sample type: uint8, or uint16 for more than 8 bits."""
+        return np.dtype(np.uint8) if self.depth == 8 else np.dtype("<u2")
+
+    def shapes(self, width: int, height: int) -> tuple[tuple[int, int], ...]:
+        """Returns (height, width) of each plane of a frame; chroma of odd sizes is rounded up."""
+        chroma = (-(-height >> self.shift_y), -(-width >> self.shift_x))
+        return ((height, width), *((chroma,) * (self.planes - 1)))
+
+    def frame_bytes(self, width: int, height: int) -> int:
+        """Returns the size of one frame in bytes."""
+        return sum(h * w for h, w in self.shapes(width, height)) * self.dtype.itemsize
+
+    def split(
+        self, frame: bytes | bytearray | memoryview, width: int, height: int
+    ) -> tuple[npt.NDArray[np.uint8] | npt.NDArray[np.uint16], ...]:
+        """Returns the planes of a frame, shaped (height, width), as views of its bytes."""
+        flat = np.frombuffer(frame, self.dtype)
+        found, at = [], 0
+        for rows, columns in self.shapes(width, height):
+            found.append(flat[at : at + rows * columns].reshape(rows, columns))
+            at += rows * columns
+        return tuple(found)
+
+
+_SUBSAMPLING = {"420": (1, 1), "422": (1, 0), "444": (0, 0)}
+
+
+def layout(pix_fmt: str) -> Layout:
+    """Returns how a planar format that we work in lies in memory.
+
+    Known are `gray`, `yuv420p`, `yuv422p`, `yuv444p`, and each with `10le` or `12le`.
+    Raises BadInput `unsupported` for others.
+    """
+    name, depth = pix_fmt, 8
+    for suffix, bits in (("10le", 10), ("12le", 12)):
+        if name.endswith(suffix):
+            name, depth = name.removesuffix(suffix), bits
+    if name == "gray":
+        return Layout(1, depth, 0, 0)
+    if name.startswith("yuv") and name.endswith("p") and name[3:6] in _SUBSAMPLING:
+        shift_x, shift_y = _SUBSAMPLING[name[3:6]]
+        return Layout(3, depth, shift_x, shift_y)
+    raise BadInput("unsupported", f"the pixel format {pix_fmt} is not one we work in")
