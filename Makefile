@@ -1,0 +1,51 @@
+# Every target may be the first command in a fresh clone: `setup` brings what is missing.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+BIN := .venv/bin
+
+.PHONY: help setup demo test check lint format bench lock clean distclean
+
+help: ## show this list
+	@grep -hE '^[a-z]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
+
+setup: ## install what is missing (system packages, the locked environment)
+	@bash scripts/setup.sh
+
+demo: setup ## upscale and re-encode the sample clips; the results are in out/
+	@$(BIN)/millrace run deployments/pipelines/remaster.yaml --yes
+	@echo; echo "The clips are in $(CURDIR)/out:"; find out -type f | sort
+
+test: lint ## everything: style, types, boundaries, all tests
+	@$(BIN)/pytest
+
+check: lint ## the fast loop: style, types, boundaries, tests that are not slow
+	@$(BIN)/pytest -q -m "not slow"
+
+lint: setup ## style, types, boundaries
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: setup ## rewrite the sources in the house style
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+bench: setup ## list the benchmarks; `make bench NAME=x` runs benchmarks/x.py
+ifdef NAME
+	@$(BIN)/python "benchmarks/$(NAME).py"
+else
+	@shopt -s nullglob; for file in benchmarks/[!_]*.py; do \
+	    printf '%-24s %s\n' "$$(basename "$$file" .py)" "$$(grep -m1 -oP '^"""\K[^"]*' "$$file")"; done
+endif
+
+lock: setup ## resolve the dependencies anew after a change in pyproject.toml
+	@.bootstrap/bin/uv lock
+
+clean: ## remove caches, built packages and the demo's results
+	@rm -rf out dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@find . -path ./.venv -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: clean ## remove the environments too
+	@rm -rf .venv .bootstrap
