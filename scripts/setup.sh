@@ -8,7 +8,7 @@ uv_version=0.13.9
 stamp=.venv/.set-up
 
 say() { printf 'setup: %s\n' "$*" >&2; }
-fail() { printf 'setup: %s\n' "$@" >&2; exit 1; }
+fail() { say "$1"; printf '%s\n' "${@:2}" >&2; exit 1; }
 
 # The folder is part of it: a moved environment's scripts still name the old place.
 fingerprint() { { pwd; cat uv.lock pyproject.toml scripts/setup.sh; } | sha256sum; }
@@ -35,20 +35,20 @@ missing_packages() {
 install_packages() {
     local root=()
     command -v apt-get >/dev/null || fail \
-        "this system has no apt-get; install these by its own package manager, then try again:" "  $*"
+        "this system has no apt-get; install these by its own package manager, then try again:" "    $*"
     if [ "$(id -u)" -ne 0 ]; then
         sudo -n true 2>/dev/null || fail \
             "system packages are missing; run this line once, then try again:" \
-            "  sudo apt-get update && sudo apt-get install -y --no-install-recommends $*"
+            "    sudo apt-get update && sudo apt-get install -y --no-install-recommends $*"
         root=(sudo -n)
     fi
     # Another apt may hold the lock on a machine that has just started.
     local apt=("${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 -qq)
-    local install=("${apt[@]}" install -y --no-install-recommends -o Dpkg::Use-Pty=0 "$@")
+    local install=("${apt[@]}" install -y --no-install-recommends "$@")
     say "installing system packages: $*"
-    if ! compgen -G '/var/lib/apt/lists/*_Packages*' >/dev/null || ! "${install[@]}" </dev/null >&2; then
-        "${apt[@]}" update </dev/null >&2
-        "${install[@]}" </dev/null >&2
+    if ! compgen -G '/var/lib/apt/lists/*_Packages*' >/dev/null || ! "${install[@]}" </dev/null >/dev/null; then
+        "${apt[@]}" update </dev/null >/dev/null
+        "${install[@]}" </dev/null >/dev/null
     fi
 }
 
@@ -64,7 +64,7 @@ create_environment() {
     if [ -e "$stamp" ] && [ "$(sed -n 2p "$stamp")" != "$PWD" ]; then
         rm -rf .venv
     fi
-    say "creating the locked environment in .venv/"
+    say "creating the locked environment in .venv/ (1 to 3 minutes the first time)"
     UV_PROJECT_ENVIRONMENT=.venv UV_PYTHON_DOWNLOADS=never \
         .bootstrap/bin/uv sync --frozen --quiet --extra video --python "$python"
 }
