@@ -1,0 +1,114 @@
+"""Units into batches, batches into assignments, and the keys that make every run resumable."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from millrace.engine.errors import DamagedOutput
+from millrace.engine.stages import Span
+
+TARGET_SECONDS = 300.0
+"""How long an assignment should run: start-up vanishes, and moving it loses little."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """One batch as it is planned, placed and retried. `load` is in the kind's own measure."""
+
+    key: str
+    span: Span
+    units: float
+    load: float
+
+
+def recipe(
+    *,
+    kind: str,
+    version: int,
+    params: Mapping[str, Any],
+    inputs: Mapping[str, str],
+    profile: Mapping[str, str],
+    output_suffix: str,
+) -> str:
+    """Returns the digest of everything that decides an item's result.
+
+    `params` are the kind's validated parameters in full, so that writing out a default changes
+    nothing; `inputs` maps each input's role to its digest; `profile` holds the tools, models and
+    numeric settings that change the output's bytes.
+    """
+    return _digest(
+        {
+            "kind": kind,
+            "version": version,
+            "params": params,
+            "inputs": inputs,
+            "profile": profile,
+            "suffix": output_suffix,
+        }
+    )
+
+
+def cut(recipe_digest: str, spans: Sequence[Span], load: float) -> list[Share]:
+    """Returns the batches of an item: one a span, the load divided by units.
+
+    The key depends on the recipe and the span alone, never on who will do it. Raises
+    DamagedOutput when spans are empty or overlap, which is a fault of the kind.
+    """
+    if not spans:
+        raise DamagedOutput("the stage kind split its item into no batches")
+    for before, after in itertools.pairwise(spans):
+        if after.start < before.stop:
+            raise DamagedOutput("the stage kind split its item into batches that overlap")
+    total = sum(span.units for span in spans) or 1.0
+    return [
+        Share(
+            key=_digest({"recipe": recipe_digest, "span": span.model_dump(mode="json")}),
+            span=span,
+            units=span.units,
+            load=load * span.units / total,
+        )
+        for span in spans
+    ]
+
+
+def join_key(recipe_digest: str, shares: Sequence[Share]) -> str:
+    """Returns the key of an item's joined result."""
+    return _digest({"recipe": recipe_digest, "join": [share.key for share in shares]})
+
+
+def pack(seconds: Sequence[float], slots: int, target: float = TARGET_SECONDS) -> list[list[int]]:
+    """Divides batches, by their predicted seconds, into at most `slots` assignments.
+
+    Returns lists of indices, in order. Work is spread evenly over the free slots, but no
+    assignment grows beyond `target` seconds (a single longer batch excepted): what does not fit
+    stays for the next round.
+    """
+    if not seconds or slots < 1:
+        return []
+    even = max(sum(seconds) / slots, 1e-9)
+    limit = min(target, even)
+    bins: list[list[int]] = []
+    filled = 0.0
+    for index, cost in enumerate(seconds):
+        if not bins or filled + cost / 2 >= limit:
+            if len(bins) == slots:
+                if limit < target and filled + cost <= target:
+                    bins[-1].append(index)
+                    filled += cost
+                    continue
+                break
+            bins.append([])
+            filled = 0.0
+        bins[-1].append(index)
+        filled += cost
+    return bins
+
+
+def _digest(value: Any) -> str:
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()
