@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict, JsonValue
+
 from millrace.engine.errors import DamagedOutput
 from millrace.engine.stages import Span
 
@@ -26,31 +28,40 @@ class Share:
     load: float
 
 
-def recipe(
-    *,
-    kind: str,
-    version: int,
-    params: Mapping[str, Any],
-    inputs: Mapping[str, str],
-    profile: Mapping[str, str],
-    output_suffix: str,
-) -> str:
-    """Returns the digest of everything that decides an item's result.
+class Recipe(BaseModel):
+    """Everything that decides an item's result; its digest goes into the keys.
 
     `params` are the kind's validated parameters in full, so that writing out a default changes
     nothing; `inputs` maps each input's role to its digest; `profile` holds the tools, models and
     numeric settings that change the output's bytes.
     """
-    return _digest(
-        {
-            "kind": kind,
-            "version": version,
-            "params": params,
-            "inputs": inputs,
-            "profile": profile,
-            "suffix": output_suffix,
-        }
-    )
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: str
+    version: int
+    params: dict[str, JsonValue]
+    inputs: dict[str, str]
+    profile: dict[str, str]
+    output_suffix: str = ""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the canonical JSON of the recipe."""
+        return _digest(self.model_dump(mode="json"))
+
+    def changes(self, before: Recipe) -> list[str]:
+        """Returns what differs from an earlier recipe, in words a person understands."""
+        found = []
+        if self.inputs != before.inputs:
+            found.append("the input has changed")
+        if self.version != before.version:
+            found.append(f"{self.kind} is at version {self.version}, was {before.version}")
+        found += _differences(self.params, before.params)
+        found += _differences(self.profile, before.profile)
+        if self.output_suffix != before.output_suffix:
+            found.append(f"the output is a {self.output_suffix or 'file'}")
+        return found
 
 
 def cut(recipe_digest: str, spans: Sequence[Span], load: float) -> list[Share]:
@@ -107,6 +118,15 @@ def pack(seconds: Sequence[float], slots: int, target: float = TARGET_SECONDS) -
         bins[-1].append(index)
         filled += cost
     return bins
+
+
+def _differences(now: Mapping[str, Any], before: Mapping[str, Any]) -> list[str]:
+    names = sorted(now.keys() | before.keys())
+    return [
+        f"{name}: {before.get(name)} → {now.get(name)}"
+        for name in names
+        if now.get(name) != before.get(name)
+    ]
 
 
 def _digest(value: Any) -> str:

@@ -60,10 +60,10 @@ def expand(
     with a refusal, so that the rest goes on. Raises BadInput when a manifest file is unreadable.
     """
     label = source.label if source.label is not None else label
-    if source.folders is not None:
-        found = _folders(source.folders, base, label)
+    if source.folders:
+        found = (item for text in source.folders for item in _folders(text, base, label))
     else:
-        names = _manifest(source.manifest, base) if source.manifest else source.patterns
+        names = _manifest(source.manifest, base) if source.manifest else source.files
         root = (base / source.manifest).parent if source.manifest else base
         found = (item for text in names for item in _files(text, root, label))
     skip = [_fixed_root(p, base)[0] for p in source.exclude if not _MAGIC.search(p)]
@@ -201,7 +201,8 @@ def _local(path: Path, root: Path, label: Label) -> Item:
 
 
 def _origin(relative: str) -> Origin:
-    stem, suffix = os.path.splitext(relative)
+    suffix = Path(relative).suffix
+    stem = relative.removesuffix(suffix)
     return Origin(path=stem, name=stem.rsplit("/", 1)[-1], suffix=suffix)
 
 
@@ -219,7 +220,7 @@ def _glob(text: str, base: Path) -> list[str]:
     path = os.path.normpath(base / Path(text).expanduser())
     if os.path.lexists(path):  # a name with brackets in it is a name first
         return [path]
-    return glob.glob(path, recursive=True)
+    return glob.glob(path, recursive=True)  # noqa: PTH207 - pathlib's follows no links under **
 
 
 def _manifest(name: str, base: Path) -> list[str]:
@@ -236,14 +237,12 @@ def _manifest(name: str, base: Path) -> list[str]:
         if path.suffix == ".csv":
             return [row["path"] for row in csv.DictReader(text.splitlines())]
     except (ValueError, KeyError, TypeError):
-        raise BadInput(
-            "bad_manifest", f"the manifest {name} lacks a `path` in some line"
-        ) from None
+        raise BadInput("bad_manifest", f"the manifest {name} lacks a `path` in some line") from None
     return [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
 
 
 def _distinct_ids(items: list[Item]) -> list[Item]:
-    """Gives items of different roots that share a relative name a number, so that ids are unique."""
+    """Numbers items of different roots that share a relative name, so that ids are unique."""
     seen: dict[str, int] = {}
     out = []
     for item in items:

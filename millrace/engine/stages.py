@@ -128,12 +128,17 @@ class Result(_Frozen):
 
 
 class Failure(_Frozen):
-    """Why a batch could not be done. `code` is a short word; `message` names the file."""
+    """Why a batch could not be done. `code` is a short word; `message` names the file.
+
+    A failure that is the input's own fault is remembered: the same batch is not tried again until
+    something about it changes or a person asks for it.
+    """
 
     key: str
     code: str
     message: str
     hint: str = ""
+    fault: Literal["input", "stage"] = "stage"
 
 
 @runtime_checkable

@@ -27,6 +27,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
+from millrace.engine.batches import Recipe
 from millrace.engine.errors import StoreError
 from millrace.engine.files import digest_file, sync_folder, write_atomically
 
@@ -70,8 +71,7 @@ class Manifest(_Frozen):
     """The record that a batch's result exists and is good, with what it took."""
 
     key: str
-    kind: str
-    version: int
+    recipe: Recipe
     output: Artifact
     mtimes: tuple[int, ...]  # of each object at commit, ns: a changed one is digested again
     units: float
@@ -79,7 +79,6 @@ class Manifest(_Frozen):
     notes: tuple[str, ...] = ()
     seconds: float
     device: str
-    profile: dict[str, str] = {}
     made: float
 
 
@@ -123,13 +122,11 @@ class Store:
         key: str,
         path: Path,
         *,
-        kind: str,
-        version: int,
+        recipe: Recipe,
         media_type: str,
         units: float,
         seconds: float,
         device: str,
-        profile: dict[str, str],
         facts: dict[str, JsonValue],
         notes: tuple[str, ...] = (),
     ) -> Manifest:
@@ -143,8 +140,7 @@ class Store:
                 output = self._adopt(path, media_type)
                 manifest = Manifest(
                     key=key,
-                    kind=kind,
-                    version=version,
+                    recipe=recipe,
                     output=output,
                     mtimes=tuple(self.locate(d).stat().st_mtime_ns for d, _ in files_of(output)),
                     units=units,
@@ -152,7 +148,6 @@ class Store:
                     notes=notes,
                     seconds=seconds,
                     device=device,
-                    profile=profile,
                     made=time.time(),
                 )
                 target = self.manifest_path(key)

@@ -1,0 +1,142 @@
+"""What one stage has to do for one item: needs, device, recipe, batches. Plan and run share it."""
+
+from __future__ import annotations
+
+import graphlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pydantic import JsonValue
+
+from millrace.engine.batches import Recipe, Share, cut, join_key
+from millrace.engine.devices import Device, Host, choose
+from millrace.engine.items import Item
+from millrace.engine.pipeline import Pipeline, StageSpec
+from millrace.engine.stages import Needs, Outline, Stage, Work, load
+from millrace.engine.store import Manifest, Store
+from millrace.engine.templates import suffix_for
+
+
+@dataclass(frozen=True)
+class Node:
+    """A stage of a pipeline, ready to be asked. `consumers` are the stages fed from it."""
+
+    name: str
+    spec: StageSpec
+    stage: Stage
+    params: dict[str, JsonValue]
+    suffix: str
+    consumers: tuple[str, ...]
+    feeders: tuple[str, ...]
+
+    def needs(self, work: Work) -> Needs:
+        """Returns what the kind needs for this work, with what the pipeline asks for on top."""
+        asked = self.spec.resources
+        return work.needs.model_copy(
+            update={
+                name: value
+                for name in ("gpu", "vram", "cores", "memory")
+                if (value := getattr(asked, name)) is not None
+            }
+        )
+
+
+@dataclass(frozen=True)
+class Cut:
+    """An item cut into batches for one stage. `join` is the joined result's key, "" if none."""
+
+    item: Item
+    outline: Outline
+    work: Work
+    needs: Needs
+    device: Device
+    recipe: Recipe
+    shares: tuple[Share, ...]
+    join: str
+
+    @property
+    def key(self) -> str:
+        """Key of the item's result in this stage."""
+        return self.join or self.shares[0].key
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the store holds of a cut: the item's result, or the parts finished so far."""
+
+    result: Manifest | None
+    parts: Mapping[str, Manifest]
+
+
+def nodes(pipeline: Pipeline, only: str | None = None) -> dict[str, Node]:
+    """Returns the stages in an order that work can flow in; with `only`, what that stage needs.
+
+    Raises UsageError when a kind cannot be loaded.
+    """
+    specs = pipeline.stages
+    feeders = {
+        name: tuple(s for s in (*spec.sources, *spec.using.values()) if s in specs)
+        for name, spec in specs.items()
+    }
+    order = list(graphlib.TopologicalSorter(feeders).static_order())
+    wanted = _upstream(only, feeders) if only else set(order)
+    found = {}
+    for name in (n for n in order if n in wanted):
+        kind = load(specs[name].uses)
+        params = kind.Params.model_validate(specs[name].params)
+        found[name] = Node(
+            name=name,
+            spec=specs[name],
+            stage=kind(params),
+            params=params.model_dump(mode="json"),
+            suffix=suffix_for(pipeline, name),
+            consumers=tuple(n for n in order if n in wanted and name in specs[n].sources),
+            feeders=feeders[name],
+        )
+    return found
+
+
+def cut_item(
+    node: Node, item: Item, outline: Outline, sides: Mapping[str, Item], host: Host
+) -> Cut:
+    """Returns the item cut into batches for a stage.
+
+    Raises BadInput when the kind refuses the item, NotPermitted when no device may do it.
+    """
+    stage = node.stage
+    work = stage.work(outline)
+    needs = node.needs(work)
+    device = choose(needs, host)
+    inputs = {"": item.artifact.digest if item.artifact else f"forecast:{item.id}"}
+    inputs |= {role: side.artifact.digest for role, side in sides.items() if side.artifact}
+    recipe = Recipe(
+        kind=stage.kind,
+        version=stage.version,
+        params=node.params,
+        inputs=inputs,
+        profile=dict(stage.profile(device)),
+        output_suffix=node.suffix,
+    )
+    load = work.units if work.load is None else work.load
+    shares = tuple(cut(recipe.digest, stage.split(outline), load))
+    join = join_key(recipe.digest, shares) if len(shares) > 1 else ""
+    return Cut(item, outline, work, needs, device, recipe, shares, join)
+
+
+def look_up(store: Store, plan: Cut) -> Found:
+    """Returns what the store already holds of a cut."""
+    result = store.find(plan.key)
+    if result or not plan.join:
+        return Found(result, {})
+    parts = {s.key: m for s in plan.shares if (m := store.find(s.key))}
+    return Found(None, parts)
+
+
+def _upstream(stage: str, feeders: Mapping[str, tuple[str, ...]]) -> set[str]:
+    wanted, todo = set[str](), [stage]
+    while todo:
+        name = todo.pop()
+        if name not in wanted:
+            wanted.add(name)
+            todo += feeders[name]
+    return wanted
