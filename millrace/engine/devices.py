@@ -176,7 +176,8 @@ def _cpu_name() -> str:
 
 
 def _simulated(path: Path) -> Host:
-    from ruamel.yaml import YAML, YAMLError  # 50 ms that only a rehearsal should pay
+    from ruamel.yaml import YAML  # imported here: 50 ms that only a rehearsal should pay
+    from ruamel.yaml.error import YAMLError
 
     try:
         text = path.read_text(encoding="utf-8")
