@@ -1,0 +1,57 @@
+"""The environment a session and its tools see: what they need to run, and no credentials."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+_NAMES = frozenset(
+    {
+        "HOME",
+        "LANG",
+        "LANGUAGE",
+        "LD_LIBRARY_PATH",
+        "PATH",
+        "PYTHONPATH",
+        "TZ",
+        "VIRTUAL_ENV",
+    }
+)
+_PREFIXES = ("CUDA_", "LC_", "MILLRACE_", "NVIDIA_", "OMP_", "XDG_CACHE_")
+_PRIVATE_PREFIXES = ("AWS_", "AZURE_", "GCP_", "GOOGLE_", "PREFECT_", "SSH_", "VAULT_")
+_PRIVATE = re.compile(
+    r"(^|_)(API_?KEYS?|ACCESS_?KEYS?|AUTH|AUTHORIZATION|CREDENTIALS?|KEYS?|PASS|PASSPHRASE|PASSWD"
+    r"|PASSWORDS?|SECRETS?|TOKENS?)(_|$)",
+    re.IGNORECASE,
+)
+_THREADS = (
+    "MKL_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+)
+
+
+def private(name: str) -> bool:
+    """True for the name of a variable that holds, or is likely to hold, a credential."""
+    return name.startswith(_PRIVATE_PREFIXES) or _PRIVATE.search(name) is not None
+
+
+def clean(environment: Mapping[str, str], extra: Sequence[str] = ()) -> dict[str, str]:
+    """Returns the variables of `environment` that a session or tool may see.
+
+    `extra` names what a kind declares it reads besides; a private name is dropped all the same.
+    """
+    wanted = _NAMES | set(extra)
+    return {
+        name: value
+        for name, value in environment.items()
+        if (name in wanted or name.startswith(_PREFIXES)) and not private(name)
+    }
+
+
+def confined(environment: Mapping[str, str], scratch: Path, cores: int) -> dict[str, str]:
+    """Returns `environment` with temporary files in `scratch` and threads for `cores` cores."""
+    threads = dict.fromkeys(_THREADS, str(max(1, cores)))
+    return {**environment, **threads, "TMPDIR": str(scratch)}

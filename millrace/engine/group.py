@@ -1,0 +1,91 @@
+"""Process groups of Linux: who is in one, what it weighs, how it ends.
+
+The processes of a session (the child, its guard, its tools and what those start) are one group,
+led by the child, so that one signal reaches them all.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import time
+from contextlib import suppress
+from pathlib import Path
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+_GONE = (ProcessLookupError, FileNotFoundError, PermissionError, ValueError, IndexError)
+
+
+def die_with(parent: int) -> None:
+    """Makes the kernel kill this process when the thread that started it ends.
+
+    `parent` is the process id of the expected parent; if it is gone already, ends at once.
+    """
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def members(group: int) -> list[int]:
+    """Returns the process ids of the group that still run (a zombie does not)."""
+    found = []
+    with os.scandir("/proc") as entries:
+        pids = [int(entry.name) for entry in entries if entry.name.isdigit()]
+    for pid in pids:
+        with suppress(*_GONE):
+            if os.getpgid(pid) == group and _state(pid) not in "ZX":
+                found.append(pid)
+    return found
+
+
+def resident(group: int) -> int:
+    """Returns the bytes of memory the group has resident, shared pages counted for each."""
+    total = 0
+    for pid in members(group):
+        with suppress(*_GONE):
+            total += int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE
+    return total
+
+
+def proportional(group: int) -> int:
+    """Returns the bytes of memory the group holds, shared pages divided by their users (PSS)."""
+    total = 0
+    for pid in members(group):
+        with suppress(*_GONE):
+            for row in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+                if row.startswith("Pss:"):
+                    total += int(row.split()[1]) * 1024
+    return total
+
+
+def memory_over(group: int, limit: int) -> int:
+    """Returns the bytes the group holds when that is more than `limit`, else 0.
+
+    Resident memory is cheap to read and never less than PSS, so PSS is read only above the limit.
+    """
+    if resident(group) <= limit:
+        return 0
+    held = proportional(group)
+    return held if held > limit else 0
+
+
+def send(group: int, number: int) -> None:
+    """Sends the signal to every process of the group, if there is one."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, number)
+
+
+def emptied(group: int, seconds: float) -> bool:
+    """Waits up to `seconds` until nothing of the group runs; True when that is so."""
+    end = time.monotonic() + seconds
+    while members(group):
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def _state(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
