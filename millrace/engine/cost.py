@@ -77,8 +77,6 @@ def total(parts: Iterable[Money]) -> tuple[Money, ...]:
 
 def _rounded(amount: float) -> str:
     """Returns two decimals, or below 0.1 as many as show two digits."""
-    exact = Decimal(repr(amount))
-    if exact == 0:
-        return "0.00"
-    digits = 2 if abs(exact) >= Decimal("0.1") else 1 - exact.adjusted()
-    return format(exact.quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP), "f")
+    two_digits = Decimal(f"{amount:.1e}")
+    decimals = 2 if two_digits == 0 else max(2, 1 - two_digits.adjusted())
+    return format(Decimal(repr(amount)).quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP), "f")
