@@ -20,8 +20,8 @@ import numpy.typing as npt
 import onnxruntime
 
 from millrace.engine.devices import Device
+from millrace.tasks.video.colour import Plane
 from millrace.tasks.video.network import Levels, Network, Precision, Unusable, margin_of
-from millrace.tasks.video.resample import Plane
 
 Provider = Literal["tensorrt", "cuda", "cpu"]
 

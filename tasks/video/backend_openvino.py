@@ -17,8 +17,8 @@ import openvino
 from openvino import opset13 as operations
 
 from millrace.engine.errors import UsageError
+from millrace.tasks.video.colour import Plane
 from millrace.tasks.video.network import Levels, Network, Precision, margin_of
-from millrace.tasks.video.resample import Plane
 
 _KEPT_SHAPES = 2
 _LIVE_LAYERS = 3  # the layer read, the layer written, and the one a skip connection holds

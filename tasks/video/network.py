@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from millrace.engine.errors import UsageError
-from millrace.tasks.video.resample import Plane
+from millrace.tasks.video.colour import Plane
 
 Precision = Literal["exact", "fast"]
 

@@ -23,9 +23,8 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from millrace.tasks.video.colour import Layout
+from millrace.tasks.video.colour import Layout, Plane
 
-Plane = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 _Floats = npt.NDArray[np.float32]
 
 LOBES = 3

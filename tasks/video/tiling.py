@@ -15,7 +15,7 @@ from typing import Protocol
 import numpy as np
 
 from millrace.engine.errors import BadInput
-from millrace.tasks.video.resample import Plane
+from millrace.tasks.video.colour import Plane
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,9 @@ import numpy as np
 from millrace.engine.devices import Device
 from millrace.engine.errors import SessionLost, ToolMissing
 from millrace.engine.settings import settings
+from millrace.tasks.video.colour import Plane
 from millrace.tasks.video.network import Doubler, Levels, Network, Precision, Unusable
-from millrace.tasks.video.resample import Plane, resample
+from millrace.tasks.video.resample import resample
 from millrace.tasks.video.tiling import enlarge, plan_tiles
 
 Scale = Literal[2, 3, 4]
@@ -33,7 +34,7 @@ Backend = Literal["tensorrt", "cuda", "openvino"]
 EDGE = 4  # pixels repeated around a frame: networks pad with black, which would show at the rim
 TILE_PIXELS = 1 << 20  # larger windows take more memory and are no faster
 _MEMORY = 1 << 30  # assumed where a device does not say what may be used
-_TILE_SHARE = 0.5  # of the memory, for windows; the rest holds frames
+_TILE_SHARE = 0.25  # of the memory, for windows; frames, decoder and encoder share the rest
 
 
 class Upscaler(Protocol):
