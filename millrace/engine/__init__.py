@@ -1,1 +1,1 @@
-"""The engine: pipelines, plans, placement, sessions and the store. It knows no stage kind by name."""
+"""The engine: pipelines, plans, sessions and the store. It knows no stage kind by name."""

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 
 from millrace.engine.batches import Recipe
 from millrace.engine.devices import Device
-from millrace.engine.files import write_atomically
+from millrace.engine.files import AnyPath, write_atomically
 from millrace.engine.items import Item
 from millrace.engine.measurements import Stamp
 from millrace.engine.stages import Needs, Outline, Span, Staged
@@ -22,11 +22,11 @@ class Material(_Frozen):
     """An item's files as they lie outside the session, and their stamps when they were digested."""
 
     name: str
-    files: tuple[Path, ...]
+    files: tuple[AnyPath, ...]
     folder: bool = False
     media_type: str = ""
     stamps: tuple[Stamp, ...] = ()
-    sides: dict[str, Path] = {}
+    sides: dict[str, AnyPath] = {}
     output_suffix: str = ""
 
     @classmethod

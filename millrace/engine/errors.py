@@ -37,7 +37,7 @@ class MillraceError(Exception):
 
 
 class DocumentError(MillraceError):
-    """A pipeline document is wrong. `problems` holds every problem found, rendered with its place."""
+    """A pipeline document is wrong. `problems` holds every problem found, with its place."""
 
     exit_code = 2
 
@@ -113,7 +113,7 @@ class DamagedOutput(ItemError):
 
 
 class SessionLost(ItemError):
-    """The session died (`crashed`), hung (`no_progress`, `timeout`) or outgrew its limits (`memory`)."""
+    """The session died (`crashed`), hung (`no_progress`, `timeout`) or grew too big (`memory`)."""
 
 
 def _rebuild(cls: type[ItemError], code: str, message: str, hint: str) -> ItemError:

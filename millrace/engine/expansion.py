@@ -11,10 +11,9 @@ from pydantic import JsonValue
 from millrace.engine.batches import Recipe, Share, cut, join_key
 from millrace.engine.devices import Device, Host, choose
 from millrace.engine.items import Item
-from millrace.engine.pipeline import Pipeline, StageSpec
+from millrace.engine.pipeline import Pipeline, StageSpec, suffix_for
 from millrace.engine.stages import Needs, Outline, Stage, Work, load
 from millrace.engine.store import Manifest, Store
-from millrace.engine.templates import suffix_for
 
 
 @dataclass(frozen=True)
@@ -25,9 +24,13 @@ class Node:
     spec: StageSpec
     stage: Stage
     params: dict[str, JsonValue]
-    suffix: str
+    pipeline: Pipeline
     consumers: tuple[str, ...]
     feeders: tuple[str, ...]
+
+    def suffix(self, item: Item) -> str:
+        """Returns the suffix the outputs ask for (".mp4"), "" where the kind may choose."""
+        return suffix_for(self.pipeline, self.name, item.origin.suffix)
 
     def needs(self, work: Work) -> Needs:
         """Returns what the kind needs for this work, with what the pipeline asks for on top."""
@@ -46,6 +49,7 @@ class Cut:
     """An item cut into batches for one stage. `join` is the joined result's key, "" if none."""
 
     item: Item
+    sides: Mapping[str, Item]
     outline: Outline
     work: Work
     needs: Needs
@@ -89,7 +93,7 @@ def nodes(pipeline: Pipeline, only: str | None = None) -> dict[str, Node]:
             spec=specs[name],
             stage=kind(params),
             params=params.model_dump(mode="json"),
-            suffix=suffix_for(pipeline, name),
+            pipeline=pipeline,
             consumers=tuple(n for n in order if n in wanted and name in specs[n].sources),
             feeders=feeders[name],
         )
@@ -115,12 +119,12 @@ def cut_item(
         params=node.params,
         inputs=inputs,
         profile=dict(stage.profile(device)),
-        output_suffix=node.suffix,
+        output_suffix=node.suffix(item),
     )
     load = work.units if work.load is None else work.load
     shares = tuple(cut(recipe.digest, stage.split(outline), load))
     join = join_key(recipe.digest, shares) if len(shares) > 1 else ""
-    return Cut(item, outline, work, needs, device, recipe, shares, join)
+    return Cut(item, sides, outline, work, needs, device, recipe, shares, join)
 
 
 def look_up(store: Store, plan: Cut) -> Found:

@@ -9,8 +9,31 @@ import shutil
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import BeforeValidator, PlainSerializer
 
 _FICLONE = 0x40049409  # ioctl number of a copy-on-write clone, linux/fs.h
+
+_BYTES = "bytes:"  # marks a name in JSON that is no valid text
+
+
+def _path_out(path: Path) -> str:
+    raw = os.fsencode(path)
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return _BYTES + raw.hex()
+
+
+def _path_in(value: object) -> object:
+    if isinstance(value, str) and value.startswith(_BYTES):
+        return Path(os.fsdecode(bytes.fromhex(value.removeprefix(_BYTES))))
+    return value
+
+
+AnyPath = Annotated[Path, BeforeValidator(_path_in), PlainSerializer(_path_out, when_used="json")]
+"""A path that survives JSON even where its bytes are no valid text."""
 
 
 def digest_file(path: Path) -> tuple[str, int]:

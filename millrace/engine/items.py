@@ -175,17 +175,14 @@ def _files(text: str, base: Path, label: Label) -> Iterator[Item]:
         return
     # `*.mp4` that meets a folder named so is a mistake worth telling; a bare `*` is not.
     folders_matter = "." in pattern.rsplit("/", 1)[-1]
-    for found in _glob(text, base):
-        path = Path(found)
-        if path.is_dir() and not folders_matter:
-            continue
-        yield _local(path, root, label)
+    for path in (Path(p) for p in _glob(text, base)):
+        if folders_matter or not path.is_dir():
+            yield _local(path, root, label)
 
 
 def _folders(text: str, base: Path, label: Label) -> Iterator[Item]:
     root, _ = _fixed_root(text, base)
-    for found in _glob(text, base):
-        folder = Path(found)
+    for folder in (Path(p) for p in _glob(text, base)):
         if not folder.is_dir():
             continue
         item = _local(folder, root if folder != root else root.parent, label)
@@ -196,8 +193,8 @@ def _folders(text: str, base: Path, label: Label) -> Iterator[Item]:
 
 
 def _local(path: Path, root: Path, label: Label) -> Item:
-    relative = printable(path.relative_to(root).as_posix() if path != root else path.name)
-    return Item(id=relative, origin=_origin(relative), label=label, location=path)
+    relative = path.relative_to(root).as_posix() if path != root else path.name
+    return Item(id=printable(relative), origin=_origin(relative), label=label, location=path)
 
 
 def _origin(relative: str) -> Origin:

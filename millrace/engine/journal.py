@@ -7,14 +7,15 @@ write the same file; readers merge by time.
 Events, and the fields each carries beside `at` (seconds since the epoch), `stage` and `item`:
 
     started       run, pid, epoch, pipeline
-    expected      items                    how many items the stage will see (known or forecast)
+    expected      items                    how many items the stage will see
     measured      units, load, notes
     cut           batches, units           the item was split
     reused        key, units, seconds      this batch is in the store; seconds = what it took then
     assigned      assignment, keys, device, host
     progress      key, units               units of the batch finished so far
-    done          key, units, load, seconds, bytes, device, pace, notes, assignment, why
+    done          key, units, load, seconds, bytes, device, pace, notes, assignment, why, join
     failed        key, code, message, hint, known, assignment      known = remembered from before
+    lost          key, code, message, hint, in_hand, assignment    it will be tried again
     finished      status (done|reused)     the item has left the stage
     delivered     output, path, bytes, status (written|unchanged)
     undelivered   output, path, code, message
@@ -32,6 +33,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from millrace.engine.errors import StoreError
 
 
 @dataclass(frozen=True)
@@ -72,9 +75,18 @@ class Journal:
         )
 
     def write(self, event: str, stage: str = "", item: str = "", **data: Any) -> None:
-        """Appends one record; a single write, so that a reader never sees half a line of two."""
+        """Appends one record; a single write, so that a reader never sees half a line of two.
+
+        Raises StoreError when the disk is full.
+        """
         record = Record(event, round(time.time(), 3), stage, item, data)
-        os.write(self._file, record.line().encode())
+        try:
+            os.write(self._file, record.line().encode())
+        except OSError as error:
+            raise StoreError(
+                f"the run's journal cannot be written: {error.strerror}",
+                hint="free some room on the store's disk, then run again: what is done is kept",
+            ) from error
 
     def close(self) -> None:
         """Closes the file. Writing afterwards is an error."""

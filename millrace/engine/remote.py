@@ -1,4 +1,4 @@
-"""Inputs that lie elsewhere: any fsspec URL, fetched once and kept by what identifies its version."""
+"""Inputs that lie elsewhere: any fsspec URL, fetched once for each version of the file."""
 
 from __future__ import annotations
 

@@ -105,7 +105,7 @@ class Staged(_Frozen):
 
 
 class Batch(_Frozen):
-    """One batch as a kind sees it. `whole` tells that it covers its item, so that no join follows."""
+    """One batch as a kind sees it. `whole`: it covers its item, so that no join follows."""
 
     key: str
     item: Staged

@@ -1,0 +1,44 @@
+"""The conductor's flow: one run of a pipeline, from its work order in the store."""
+
+from __future__ import annotations
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.states import Completed, Failed
+
+from millrace.engine.conductor import Conductor
+from millrace.engine.devices import inventory
+from millrace.engine.outcome import Outcome
+from millrace.engine.prefect import Reporter
+from millrace.engine.runs import Runs
+from millrace.engine.settings import settings
+from millrace.flows.assignment import assignment
+
+
+@flow(
+    name="millrace-pipeline",
+    flow_run_name="{run_id}",
+    persist_result=False,
+    validate_parameters=False,
+)
+def pipeline(run_id: str) -> State[Outcome]:
+    """Conducts a run to its end here, each assignment a flow run of its own."""
+    here = settings()
+    run = Runs(here).get(run_id)
+    with Reporter(run):
+        conductor = Conductor(
+            run,
+            run.order(),
+            here,
+            inventory(),
+            dispatch=lambda name: _dispatch(run_id, name),
+        )
+        outcome = conductor.conduct()
+    counts = ", ".join(f"{count} {word}" for word, count in outcome.items.items())
+    if outcome.state == "succeeded":
+        return Completed(message=counts, data=outcome)
+    return Failed(message=f"{outcome.state}: {counts}", data=outcome)
+
+
+def _dispatch(run_id: str, assignment_id: str) -> None:
+    assignment(run_id, assignment_id)

@@ -1,0 +1,433 @@
+"""The conductor of a run: brings items to stages as they become ready, and work to sessions.
+
+It decides and records; it does no work itself. Items are measured by a few threads, assignments
+are carried out by whoever `dispatch` hands them to, and what became of them is read from the
+journal. Resume is not a mode: the store is asked first for every batch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Literal
+
+from millrace.engine.devices import Host
+from millrace.engine.dispatch import Desk
+from millrace.engine.errors import BadInput, ItemError, MillraceError, SessionLost, StoreError
+from millrace.engine.expansion import Cut, Found, Node, cut_item, look_up, nodes
+from millrace.engine.forecasts import Forecaster
+from millrace.engine.inputs import expand_inputs
+from millrace.engine.items import Item, gather
+from millrace.engine.journal import Journal, Reader, Record
+from millrace.engine.measuring import Measurer
+from millrace.engine.outcome import Outcome, Tallies
+from millrace.engine.outputs import Outputs
+from millrace.engine.runs import Order, Run
+from millrace.engine.settings import Settings
+from millrace.engine.space import require_space
+from millrace.engine.store import Manifest, Store
+from millrace.engine.whys import Whys
+
+MAX_LOSSES = 2
+"""How often a batch may go down with its session before it counts as failed."""
+
+_POLL_SECONDS = 0.05
+
+
+@dataclass
+class Ticket:
+    """One item on its way through one stage."""
+
+    node: Node
+    item: Item
+    cut: Cut | None = None
+    parts: set[str] = field(default_factory=set)
+    losses: dict[str, int] = field(default_factory=dict)
+    joining: bool = False
+    why: str = ""
+    over: bool = False
+    worked: bool = False
+
+
+class Conductor:
+    """Conducts one run to its end. `dispatch(id)` carries out an assignment and returns after."""
+
+    def __init__(
+        self,
+        run: Run,
+        order: Order,
+        settings: Settings,
+        host: Host,
+        dispatch: Callable[[str], None],
+    ) -> None:
+        self._run, self._order, self._settings, self._host = run, order, settings, host
+        self._store = Store(settings.store)
+        self._nodes = nodes(order.pipeline, order.only)
+        self._journal = Journal(run.journal, "conductor")
+        self._reader = Reader(run.journal)
+        self._measurer = Measurer(settings, host, run.scratch / "measure", run.log("measure"))
+        self._desk = Desk(run, host, self._journal, Forecaster(settings), dispatch)
+        self._outputs = Outputs(order, run.id, self._store, self._journal)
+        self._whys = Whys(settings, run, order)
+        self._tallies = Tallies()
+        self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._threads = ThreadPoolExecutor(host.cores, thread_name_prefix="measure")
+        self._tickets: dict[tuple[str, str], Ticket] = {}
+        self._results: dict[str, dict[str, Item | None]] = {}
+        self._expected: dict[str, int] = {}
+        self._waiting: list[Ticket] = []
+        self._open = 0  # tickets and deliveries under way
+        self._measuring = 0
+        self._fatal: MillraceError | None = None
+
+    def conduct(self) -> Outcome:
+        """Runs until nothing is left to do, or the run is asked to stop. Returns what came of it.
+
+        Raises UsageError, DocumentError, NotPermitted or ToolMissing when the run cannot go on at
+        all; what was finished by then is kept.
+        """
+        began = time.monotonic()
+        complete = False
+        try:
+            self._begin()
+            while self._open or self._desk.busy:
+                self._turn()
+                if self._run.stopping or self._fatal:
+                    self._wind_up()
+                    break
+            if self._fatal:
+                raise self._fatal
+            complete = not self._run.stopping
+        finally:
+            self._threads.shutdown(wait=True, cancel_futures=True)
+            self._desk.close()
+            self._measurer.close()
+            self._run.clean()
+            outcome = self._tallies.outcome(
+                self._run.id,
+                self._outputs.delivered,
+                time.monotonic() - began,
+                complete=complete,
+                interrupted=self._run.stopping and not self._fatal,
+            )
+            with contextlib.suppress(StoreError):  # a full disk must not hide what came before
+                self._journal.write("ended", **outcome.record())
+            self._journal.close()
+        return outcome
+
+    # -- beginning and ending ------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        inputs = self._outputs.settle(expand_inputs(self._order, self._nodes))
+        for name, items in inputs.items():
+            self._results[name] = {}
+            self._expected[name] = len(items)
+        for name, node in self._nodes.items():
+            self._results[name] = {}
+            count = 1 if node.spec.all else self._expected[node.spec.sources[0]]
+            self._expected[name] = count
+            self._journal.write("expected", name, items=count)
+        for name, items in inputs.items():
+            for item in items:
+                self._supply(name, item, item)
+
+    def _wind_up(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        if self._fatal and not self._run.stopping:
+            self._run.request_stop("the conductor")
+        while self._desk.busy:
+            self._hear()
+            time.sleep(_POLL_SECONDS)
+        self._hear()
+
+    def _turn(self) -> None:
+        try:
+            self._inbox.get(timeout=_POLL_SECONDS)()
+            while not self._inbox.empty():
+                self._inbox.get()()
+        except queue.Empty:
+            pass
+        self._hear()
+        self._desk.hand_out(more_to_come=self._measuring > 0)
+
+    def _hear(self) -> None:
+        ended = self._desk.ended()  # before the journal is read: all they wrote is there by then
+        for record in self._reader.new():
+            if record.event in ("done", "failed", "lost"):
+                self._heed(record)
+        for job, error in self._desk.settle(ended):
+            self._lose(job.stage, job.item, job.job.key, error)
+
+    # -- items arriving ------------------------------------------------------------------------
+
+    def _supply(self, source: str, item: Item, result: Item | None) -> None:
+        """An input or stage has brought forth an item, or (None) failed to."""
+        self._results[source][item.id] = result
+        for node in self._nodes.values():
+            if source in node.spec.sources:
+                self._feed(node, source, item, result)
+        if result is not None and self._outputs.wants(source):
+            self._open += 1
+            self._threads.submit(self._deliver, source, result)
+        for ticket in list(self._waiting):
+            if source in ticket.node.spec.using.values():
+                self._waiting.remove(ticket)
+                self._enter(ticket)
+
+    def _feed(self, node: Node, source: str, item: Item, result: Item | None) -> None:
+        if not node.spec.all:
+            if result is not None:
+                self._admit(node, result)
+            else:
+                self._supply(node.name, item, None)
+            return
+        brought = [self._results[s] for s in node.spec.sources]
+        if any(len(r) < self._expected[s] for r, s in zip(brought, node.spec.sources, strict=True)):
+            return
+        items = [entry for r in brought for entry in r.values()]
+        missing = [i for r in brought for i, entry in r.items() if entry is None]
+        whole = Item(id=node.name, origin=item.origin, label=item.label)
+        if missing or not items:
+            what = f"{len(missing)} of {len(items)} items are missing, the first is {missing[:1]}"
+            self._refuse(Ticket(node, whole), BadInput("incomplete", what))
+            return
+        self._admit(node, gather(node.name, [i for i in items if i is not None]))
+
+    def _admit(self, node: Node, item: Item) -> None:
+        ticket = Ticket(node, item)
+        self._tickets[node.name, item.id] = ticket
+        self._open += 1
+        self._enter(ticket)
+
+    def _enter(self, ticket: Ticket) -> None:
+        sides: dict[str, Item] = {}
+        for role, source in ticket.node.spec.using.items():
+            side = self._side(source, ticket.item)
+            if side is None and len(self._results[source]) < self._expected[source]:
+                self._waiting.append(ticket)
+                return
+            if side is None:
+                what = f"its side input {role} ({source}) is missing"
+                self._refuse(ticket, BadInput("incomplete", what))
+                return
+            sides[role] = side
+        self._measuring += 1
+        self._threads.submit(self._measure, ticket, sides)
+
+    def _side(self, source: str, item: Item) -> Item | None:
+        found = self._results[source]
+        if self._expected[source] == 1:
+            return next(iter(found.values()), None)
+        by_path = {i.origin.path: i for i in found.values() if i is not None}
+        return found.get(item.id) or by_path.get(item.origin.path)
+
+    def _measure(self, ticket: Ticket, sides: Mapping[str, Item]) -> None:
+        """In a thread: reads, measures and cuts an item, and asks the store for what is done."""
+        item = ticket.item
+        try:
+            answer = self._consider(ticket.node, item, sides)
+        except MillraceError as error:
+            answer = partial(self._turn_away, item=item, error=error)
+        except Exception as error:  # noqa: BLE001 - a fault of ours or the kind's is one item's
+            what = f"{ticket.node.stage.kind} failed on {item.id}: {error!r}"
+            lost = ItemError("crashed_kind", what)
+            answer = partial(self._turn_away, item=item, error=lost)
+        self._inbox.put(lambda: self._arrive(ticket, answer))
+
+    def _consider(self, node: Node, item: Item, sides: Mapping[str, Item]) -> Callable[..., None]:
+        item = self._measurer.read(item)
+        sides = {role: self._measurer.read(side) for role, side in sides.items()}
+        outline = self._measurer.outline(node, item)
+        cut = cut_item(node, item, outline, sides, self._host)
+        forced = node.name in self._order.force
+        found = Found(None, {}) if forced else look_up(self._store, cut)
+        if found.result:
+            return partial(self._start, cut=cut, found=found, why="")
+        if not (forced or self._order.retry) and (known := self._known(cut)):
+            return partial(self._turn_away, item=item, error=known, known=True)
+        require_space(self._settings, node, cut, found)
+        why = self._whys.of(node.name, item.id, cut, forced)
+        return partial(self._start, cut=cut, found=found, why=why)
+
+    def _deliver(self, source: str, item: Item) -> None:
+        failures = self._outputs.deliver(source, item)
+        self._inbox.put(lambda: self._delivered(source, item, failures))
+
+    def _delivered(self, source: str, item: Item, failures: list[ItemError]) -> None:
+        self._open -= 1
+        for error in failures:
+            self._tallies.failure(item.id, source, error)
+
+    def _known(self, cut: Cut) -> BadInput | None:
+        for key in {cut.key, *(share.key for share in cut.shares)}:
+            words = self._store.known_failure(key)
+            if words:
+                code, message, hint = (
+                    str(words.get(n, "")).replace("{name}", cut.item.id)
+                    for n in ("code", "message", "hint")
+                )
+                return BadInput(code, message, hint=hint)
+        return None
+
+    def _arrive(self, ticket: Ticket, answer: Callable[..., None]) -> None:
+        self._measuring -= 1
+        answer(ticket)
+
+    def _turn_away(
+        self, ticket: Ticket, item: Item, error: MillraceError, known: bool = False
+    ) -> None:
+        ticket.item = item
+        if isinstance(error, ItemError):
+            self._refuse(ticket, error, known=known)
+        else:
+            self._fatal = self._fatal or error
+
+    def _start(self, ticket: Ticket, cut: Cut, found: Found, why: str) -> None:
+        ticket.item, ticket.cut, ticket.why = cut.item, cut, why
+        name, item = ticket.node.name, ticket.item.id
+        load = sum(share.load for share in cut.shares)
+        notes = list(cut.work.notes)
+        self._journal.write("measured", name, item, units=cut.work.units, load=load, notes=notes)
+        if found.result:
+            self._reuse(ticket, cut.key, found.result)
+            self._finish(ticket, found.result)
+            return
+        batches = len(cut.shares)
+        self._journal.write("cut", name, item, batches=batches, units=cut.work.units, why=why)
+        ticket.worked = True
+        self._pursue(ticket, found)
+
+    def _pursue(self, ticket: Ticket, found: Found) -> None:
+        """Puts on the desk what is left to do of a ticket."""
+        assert ticket.cut is not None  # noqa: S101
+        for key, manifest in found.parts.items():
+            ticket.parts.add(key)
+            self._reuse(ticket, key, manifest)
+        for share in ticket.cut.shares:
+            if share.key not in ticket.parts:
+                self._desk.add(ticket.node, ticket.cut, share, ticket.why)
+        self._join_if_ready(ticket)
+
+    # -- what came of assignments --------------------------------------------------------------
+
+    def _heed(self, record: Record) -> None:
+        ticket = self._tickets.get((record.stage, record.item))
+        if ticket is None or ticket.over:
+            return
+        key = record.data["key"]
+        self._desk.answered(record)
+        if record.event == "done":
+            self._done(ticket, key)
+        elif record.event == "failed":
+            error = ItemError(record.data["code"], record.data["message"])
+            self._fail(ticket, error)
+        else:
+            lost = SessionLost(
+                record.data["code"], record.data["message"], hint=record.data.get("hint", "")
+            )
+            self._lose(record.stage, record.item, key, lost, in_hand=record.data["in_hand"])
+
+    def _done(self, ticket: Ticket, key: str) -> None:
+        assert ticket.cut is not None  # noqa: S101
+        if key == ticket.cut.key:
+            manifest = self._store.find(key)
+            if manifest is None:
+                self._fail(ticket, ItemError("store", f"the result of {ticket.item.id} is gone"))
+            else:
+                self._finish(ticket, manifest)
+            return
+        ticket.parts.add(key)
+        self._join_if_ready(ticket)
+
+    def _join_if_ready(self, ticket: Ticket) -> None:
+        cut = ticket.cut
+        if cut and cut.join and not ticket.joining and len(ticket.parts) == len(cut.shares):
+            ticket.joining = True
+            self._desk.add_join(ticket.node, cut, ticket.why)
+
+    def _lose(
+        self, stage: str, item: str, key: str, error: ItemError, *, in_hand: bool = True
+    ) -> None:
+        """A batch went down with its session: back it goes, unless it did so too often."""
+        ticket = self._tickets.get((stage, item))
+        if ticket is None or ticket.over or ticket.cut is None or self._run.stopping:
+            return
+        if error.code == "part_missing":
+            ticket.joining = False
+            ticket.parts.clear()
+            self._pursue(ticket, look_up(self._store, ticket.cut))
+            return
+        losses = ticket.losses[key] = ticket.losses.get(key, 0) + int(in_hand)
+        if losses >= MAX_LOSSES:
+            self._journal.write(
+                "failed",
+                stage,
+                item,
+                key=key,
+                code=error.code,
+                message=error.message,
+                hint=error.hint,
+                known=False,
+            )
+            self._fail(ticket, error)
+        elif key == ticket.cut.join:
+            self._desk.add_join(ticket.node, ticket.cut, ticket.why, alone=losses > 0)
+        else:
+            share = next(s for s in ticket.cut.shares if s.key == key)
+            self._desk.add(ticket.node, ticket.cut, share, ticket.why, alone=losses > 0)
+
+    # -- items leaving a stage -----------------------------------------------------------------
+
+    def _reuse(self, ticket: Ticket, key: str, manifest: Manifest) -> None:
+        self._journal.write(
+            "reused",
+            ticket.node.name,
+            ticket.item.id,
+            key=key,
+            units=manifest.units,
+            seconds=manifest.seconds,
+        )
+
+    def _finish(self, ticket: Ticket, manifest: Manifest) -> None:
+        ticket.over = True
+        self._open -= 1
+        status: Literal["done", "reused"] = "done" if ticket.worked else "reused"
+        self._journal.write("finished", ticket.node.name, ticket.item.id, status=status)
+        self._tallies.item(ticket.item.id, status)
+        result = Item(
+            id=ticket.item.id,
+            origin=ticket.item.origin,
+            label=ticket.item.label,
+            location=self._store.locate(manifest.output.digest),
+            artifact=manifest.output,
+            members=tuple(self._store.locate(m.digest) for m in manifest.output.members),
+        )
+        self._supply(ticket.node.name, result, result)
+
+    def _refuse(self, ticket: Ticket, error: ItemError, *, known: bool = False) -> None:
+        self._journal.write(
+            "failed",
+            ticket.node.name,
+            ticket.item.id,
+            key="",
+            code=error.code,
+            message=error.message,
+            hint=error.hint,
+            known=known,
+        )
+        self._fail(ticket, error)
+
+    def _fail(self, ticket: Ticket, error: ItemError) -> None:
+        if ticket.over:
+            return
+        ticket.over = True
+        if (ticket.node.name, ticket.item.id) in self._tickets:
+            self._open -= 1
+        self._desk.forget(ticket.node.name, ticket.item.id)
+        self._tallies.failure(ticket.item.id, ticket.node.name, error)
+        self._supply(ticket.node.name, ticket.item, None)

@@ -1,0 +1,234 @@
+"""The desk of a run: what is ready to be done, packed into assignments as this host has room."""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from millrace.engine.assignments import Assignment, Job, Material
+from millrace.engine.batches import Share, pack
+from millrace.engine.devices import Device, Host
+from millrace.engine.errors import ItemError, MillraceError
+from millrace.engine.expansion import Cut, Node
+from millrace.engine.forecasts import Forecaster
+from millrace.engine.journal import Journal, Record
+from millrace.engine.runs import Run
+from millrace.engine.stages import Needs, Span
+
+_SETTLE_SECONDS = 0.3  # how long the first items wait for company in their session
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A job that is ready. `alone` keeps one that went down with a session from taking others."""
+
+    stage: str
+    item: str
+    node: Node
+    job: Job
+    needs: Needs
+    device: Device
+    seconds: float
+    alone: bool
+    since: float
+
+
+@dataclass
+class _Active:
+    assignment: str
+    cores: int
+    device: Device
+    open: dict[str, Pending]
+    thread: threading.Thread
+    error: MillraceError | Exception | None = None
+
+
+class Desk:
+    """Collects jobs and hands them out. Only the conductor's own thread calls it."""
+
+    def __init__(
+        self,
+        run: Run,
+        host: Host,
+        journal: Journal,
+        forecaster: Forecaster,
+        dispatch: Callable[[str], None],
+    ) -> None:
+        self._run, self._host, self._journal = run, host, journal
+        self._forecaster, self._dispatch = forecaster, dispatch
+        self._pending: dict[str, list[Pending]] = {}
+        self._active: dict[str, _Active] = {}
+        self._count = 0
+
+    @property
+    def busy(self) -> bool:
+        """True while an assignment is out."""
+        return bool(self._active)
+
+    def add(self, node: Node, cut: Cut, share: Share, why: str, *, alone: bool = False) -> None:
+        """Puts a batch on the desk."""
+        job = Job(
+            key=share.key,
+            material=Material.of(cut.item, dict(cut.sides), node.suffix(cut.item)),
+            outline=cut.outline,
+            recipe=cut.recipe,
+            span=share.span,
+            whole=not cut.join,
+            units=share.units,
+            load=share.load,
+            pace=cut.work.pace,
+            why=why,
+        )
+        self._put(node, cut, job, alone)
+
+    def add_join(self, node: Node, cut: Cut, why: str, *, alone: bool = False) -> None:
+        """Puts the join of an item's finished batches on the desk."""
+        job = Job(
+            key=cut.join,
+            material=Material.of(cut.item, dict(cut.sides), node.suffix(cut.item)),
+            outline=cut.outline,
+            recipe=cut.recipe,
+            span=Span(start=cut.shares[0].span.start, stop=cut.shares[-1].span.stop),
+            whole=True,
+            parts=tuple(share.key for share in cut.shares),
+            units=cut.work.units,
+            load=0.0,
+            pace=cut.work.pace,
+            why=why,
+        )
+        self._put(node, cut, job, alone)
+
+    def forget(self, stage: str, item: str) -> None:
+        """Takes an item's jobs off the desk: the item has failed."""
+        self._pending[stage] = [p for p in self._pending.get(stage, []) if p.item != item]
+
+    def hand_out(self, *, more_to_come: bool) -> None:
+        """Sends out assignments while this host has cores free, later stages first.
+
+        With `more_to_come`, the first jobs wait a moment, so that small files share a session.
+        """
+        for stage in reversed(list(self._pending)):
+            while (group := self._group(stage)) and (slots := self._slots(group[0])):
+                oldest = min(p.since for p in group)
+                if more_to_come and time.monotonic() - oldest < _SETTLE_SECONDS:
+                    break
+                alone = [[n] for n, p in enumerate(group) if p.alone][:slots]
+                bins = alone or pack([p.seconds for p in group], slots)
+                shares = [[group[n] for n in chosen] for chosen in bins]
+                taken = {p.job.key for share in shares for p in share}
+                self._pending[stage] = [p for p in self._pending[stage] if p.job.key not in taken]
+                for share in shares:
+                    self._send(share)
+
+    def answered(self, record: Record) -> None:
+        """Strikes off a job that a record tells the end of."""
+        active = self._active.get(record.data.get("assignment", ""))
+        if active:
+            active.open.pop(record.data["key"], None)
+
+    def ended(self) -> list[str]:
+        """Returns the assignments whose carrying out is over."""
+        return [name for name, a in self._active.items() if not a.thread.is_alive()]
+
+    def settle(self, ended: Iterable[str]) -> list[tuple[Pending, ItemError]]:
+        """Closes assignments; returns the jobs that no record told the end of, and why."""
+        lost: list[tuple[Pending, ItemError]] = []
+        for name in ended:
+            active = self._active.pop(name)
+            error = active.error
+            if isinstance(error, ItemError):
+                reason = error
+            elif isinstance(error, MillraceError):
+                reason = ItemError("store", error.message, hint=error.hint)
+            else:
+                what = f"assignment {name} ended early" + (f": {error!r}" if error else "")
+                reason = ItemError("lost", what, hint=f"see `millrace logs {self._run.id}`")
+            lost += [(pending, reason) for pending in active.open.values()]
+        return lost
+
+    def close(self) -> None:
+        """Waits until every assignment has ended."""
+        for active in self._active.values():
+            active.thread.join()
+
+    def _put(self, node: Node, cut: Cut, job: Job, alone: bool) -> None:
+        seconds = self._forecaster.seconds(
+            node.stage, cut.work.pace, cut.device, job.load, session=False
+        )
+        self._pending.setdefault(node.name, []).append(
+            Pending(
+                stage=node.name,
+                item=cut.item.id,
+                node=node,
+                job=job,
+                needs=cut.needs,
+                device=cut.device,
+                seconds=seconds,
+                alone=alone,
+                since=time.monotonic(),
+            )
+        )
+
+    def _group(self, stage: str) -> list[Pending]:
+        """Returns the stage's jobs that can share a session with the first of them."""
+        pending = self._pending[stage]
+        if not pending:
+            return []
+        first = pending[0]
+        return [p for p in pending if (p.device, p.needs) == (first.device, first.needs)]
+
+    def _slots(self, pending: Pending) -> int:
+        used = sum(active.cores for active in self._active.values())
+        slots = (self._host.cores - used) // self._cores(pending)
+        if pending.device.kind == "cuda":
+            busy = sum(active.device.kind == "cuda" for active in self._active.values())
+            slots = min(slots, len(self._host.gpus) - busy)
+        return max(slots, 0)
+
+    def _cores(self, pending: Pending) -> int:
+        return max(1, min(pending.needs.cores, self._host.cores))
+
+    def _send(self, share: list[Pending]) -> None:
+        self._count += 1
+        first = share[0]
+        assignment = Assignment(
+            id=f"a{self._count:04d}",
+            stage=first.stage,
+            kind=first.node.stage.kind,
+            params=first.node.params,
+            needs=first.needs,
+            device=first.device,
+            jobs=tuple(pending.job for pending in share),
+        )
+        assignment.save(self._run.assignments)
+        self._journal.write(
+            "assigned",
+            first.stage,
+            assignment=assignment.id,
+            keys=len(share),
+            device=first.device.name,
+            host=self._host.name,
+            seconds=round(sum(p.seconds for p in share), 3),
+        )
+        # Prefect finds the surrounding flow run in the context of the calling thread.
+        context = contextvars.copy_context()
+        thread = threading.Thread(
+            target=context.run, args=(self._carry_out, assignment.id), name=assignment.id
+        )
+        self._active[assignment.id] = _Active(
+            assignment=assignment.id,
+            cores=self._cores(first),
+            device=first.device,
+            open={p.job.key: p for p in share},
+            thread=thread,
+        )
+        thread.start()
+
+    def _carry_out(self, name: str) -> None:
+        try:
+            self._dispatch(name)
+        except Exception as error:  # noqa: BLE001 - whatever it was, the jobs are placed again
+            self._active[name].error = error

@@ -1,0 +1,61 @@
+"""The items a run starts from: every input of the pipeline, expanded, limited and made unique."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+from pathlib import Path
+
+from millrace.engine.errors import BadInput, DocumentError
+from millrace.engine.items import Item, expand
+from millrace.engine.outputs import fixed_folder
+from millrace.engine.runs import Order
+
+
+def expand_inputs(order: Order, stages: Collection[str]) -> dict[str, list[Item]]:
+    """Returns the items of each input that the named stages (or an output) need.
+
+    Raises DocumentError when an input names nothing at all, or its manifest cannot be read.
+    """
+    pipeline = order.pipeline
+    wanted = {s for name in stages for s in pipeline.stages[name].sources}
+    wanted |= {s for name in stages for s in pipeline.stages[name].using.values()}
+    if order.only is None:
+        wanted |= {output.source for output in pipeline.outputs.values()}
+    names = [name for name in pipeline.inputs if name in wanted]
+    avoid = _own_folders(order)
+    found = {}
+    for name in names:
+        source = pipeline.inputs[name]
+        try:
+            items = expand(name, source, order.base, pipeline.label_of(name), avoid=avoid)
+        except BadInput as error:
+            raise DocumentError(f"inputs.{name}: {error.message}", hint=error.hint) from error
+        if not items:
+            sought = ", ".join((*source.files, *source.folders, source.manifest or ""))
+            raise DocumentError(
+                f"inputs.{name}: nothing matches {sought.strip(', ')}",
+                hint=f"the pattern starts from {order.base}",
+            )
+        items = items[: order.limit]
+        if len(names) > 1:  # two inputs may each have an a.mp4
+            items = [replace(item, id=f"{name}/{item.id}") for item in items]
+        found[name] = items
+    return found
+
+
+def _own_folders(order: Order) -> list[Path]:
+    """Folders that only outputs go to: what lies there is ours and never an input."""
+    folders = (fixed_folder(o.to, order.base) for o in order.pipeline.outputs.values())
+    return [folder for folder in folders if folder != order.base and folder not in _roots(order)]
+
+
+def _roots(order: Order) -> set[Path]:
+    """Folders that an input names in so many words, and those above: not ours alone."""
+    roots: set[Path] = set()
+    for source in order.pipeline.inputs.values():
+        for text in (*source.files, *source.folders):
+            fixed = Path(text.split("*")[0].split("?")[0].split("[")[0])
+            path = order.base / (fixed if text.endswith("/") else fixed.parent)
+            roots |= {path.resolve(), *path.resolve().parents}
+    return roots
