@@ -5,14 +5,19 @@ Names are FFmpeg's (`bt709`, `smpte2084`, `tv`, `yuv420p10le`), "" where the fil
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
 from millrace.engine.errors import BadInput
+
+Plane = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
 
 class Mastering(BaseModel):
@@ -76,14 +81,72 @@ class Layout:
 
     def split(
         self, frame: bytes | bytearray | memoryview, width: int, height: int
-    ) -> tuple[npt.NDArray[np.uint8] | npt.NDArray[np.uint16], ...]:
+    ) -> tuple[Plane, ...]:
         """Returns the planes of a frame, shaped (height, width), as views of its bytes."""
-        flat = np.frombuffer(frame, self.dtype)
-        found, at = [], 0
+        flat: npt.NDArray[Any] = np.frombuffer(frame, self.dtype)
+        found: list[npt.NDArray[Any]] = []
+        at = 0
         for rows, columns in self.shapes(width, height):
             found.append(flat[at : at + rows * columns].reshape(rows, columns))
             at += rows * columns
         return tuple(found)
+
+
+def colour_of(found: Mapping[str, Any], sides: Sequence[Mapping[str, Any]], pix_fmt: str) -> Colour:
+    """Returns the colour that ffprobe tells of a stream or frame and its side data."""
+
+    def tag(name: str) -> str:
+        value = found.get(name, "")
+        return "" if value in ("unknown", "unspecified", "reserved") else value
+
+    full = pix_fmt.startswith("yuvj")
+    return Colour(
+        primaries=tag("color_primaries"),
+        transfer=tag("color_transfer"),
+        matrix=tag("color_space"),
+        range="pc" if full else tag("color_range"),
+        chroma_location=tag("chroma_location"),
+        mastering=next((m for m in map(_mastering, sides) if m), None),
+        light=next((m for m in map(_light, sides) if m), None),
+    )
+
+
+def _mastering(side: Mapping[str, Any]) -> Mastering | None:
+    if side["side_data_type"] != "Mastering display metadata" or "red_x" not in side:
+        return None
+
+    def pair(first: str, second: str) -> tuple[Fraction, Fraction]:
+        return Fraction(side[first]), Fraction(side[second])
+
+    return Mastering(
+        red=pair("red_x", "red_y"),
+        green=pair("green_x", "green_y"),
+        blue=pair("blue_x", "blue_y"),
+        white=pair("white_point_x", "white_point_y"),
+        luminance=pair("min_luminance", "max_luminance"),
+    )
+
+
+def _light(side: Mapping[str, Any]) -> Light | None:
+    if side["side_data_type"] != "Content light level metadata":
+        return None
+    return Light(max_content=int(side["max_content"]), max_average=int(side["max_average"]))
+
+
+_ALPHA = re.compile(r"yuva|rgba|bgra|argb|abgr|gbrap|ya8|ya16|pal8|ayuv")
+
+
+def depth(pix_fmt: str) -> int:
+    """Returns the bits of a sample in any pixel format of FFmpeg."""
+    if pix_fmt.startswith(("rgb48", "bgr48", "rgba64", "bgra64", "ya16", "xyz12")):
+        return 12 if "12" in pix_fmt else 16
+    match = re.search(r"(?:p|gray|p0|p2|p4|x2rgb|x2bgr)(9|10|12|14|16|32)(?:le|be)", pix_fmt)
+    return int(match[1]) if match else 8
+
+
+def has_alpha(pix_fmt: str) -> bool:
+    """Returns whether a pixel format carries transparency."""
+    return bool(_ALPHA.match(pix_fmt))
 
 
 _SUBSAMPLING = {"420": (1, 1), "422": (1, 0), "444": (0, 0)}

@@ -5,23 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
-
 from millrace.tasks.video.encoders import EncodeParams, Picture
+from millrace.tasks.video.parts import Part
 from millrace.tasks.video.probe import Video
-from millrace.tasks.video.segments import Segment
-
-
-class Part(BaseModel):
-    """An encoded segment: where it lies, and the frames that are really in it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    path: Path
-    segment: Segment
-    frames: int
-    first: int
-    missing: int = 0
 
 
 def suffix_for(video: Video, params: EncodeParams, wanted: str) -> str:
