@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from millrace.engine.labels import Label
 from millrace.engine.parameters import Parameter, Scalar, Values, substitute
-from millrace.engine.problems import Finding, Where, listed, nearest, shown
+from millrace.engine.problems import Finding, Where, likely, listed, nearest, shown
 from millrace.engine.specs import (
     PARTIAL,
     Goal,
@@ -31,6 +31,8 @@ SECTIONS = (
     "version", "name", "label", "parameters", "inputs", "stages", "outputs", "goal", "schedule"
 )  # fmt: skip
 
+PARTS = ("inputs", "stages", "outputs")
+
 P = TypeVar("P", bound=BaseModel)
 
 
@@ -44,9 +46,13 @@ class Header(Part):
 
 @dataclass(frozen=True)
 class Draft:
-    """The parts of a document. A part that is wrong is None (its name is known all the same)."""
+    """The parts of a document. A part that is wrong is None (its name is known all the same).
+
+    `broken` holds the sections that could not be read at all, so that their names are not known.
+    """
 
     label: Label | None
+    broken: frozenset[str] = frozenset()
     parameters: Mapping[str, Parameter | None] = field(default_factory=dict)
     inputs: Mapping[str, Input | None] = field(default_factory=dict)
     stages: Mapping[str, StageSpec | None] = field(default_factory=dict)
@@ -69,6 +75,7 @@ class Read:
 def read(data: Mapping[str, Any], given: Mapping[str, Any]) -> Read:
     """Returns the parts of a document's data; `given` are the values of `--set`."""
     found = [_unknown_section(key) for key in data if key not in SECTIONS]
+    broken = {likely(key, SECTIONS) for key in data if key not in SECTIONS} - set(data)
     header = {key: data[key] for key in ("version", "name", "label") if key in data}
     parameters = _section(Parameter, data, "parameters", "a parameter", found)
     values = _values(parameters, given, found)
@@ -79,9 +86,15 @@ def read(data: Mapping[str, Any], given: Mapping[str, Any]) -> Read:
     header |= {key: body[key] for key in ("name", "label") if key in body}
     top = _part(Header, header, (), "a pipeline", found)
     if top is not None and top.version != VERSION and "version" in header:
-        found.append(Finding(("version",), f"this Millrace reads version {VERSION}"))
+        found.append(
+            Finding(("version",), f"this Millrace reads version {VERSION}, not {top.version}")
+        )
+    if top is None or (top.label is None and body.get("label") is not None):
+        broken.add("label")
+    broken |= {key for key in PARTS if not isinstance(body.get(key), dict | None)}
     draft = Draft(
         label=top.label if top is not None else None,
+        broken=frozenset(broken),
         parameters=parameters,
         inputs=_section(Input, body, "inputs", "an input", found),
         stages=_section(StageSpec, body, "stages", "a stage", found),
@@ -141,12 +154,14 @@ def _values(
     parameters: Mapping[str, Parameter | None], given: Mapping[str, Any], found: list[Finding]
 ) -> Values:
     known: dict[str, Scalar] = {}
+    wrong = {finding.where[1] for finding in found if len(finding.where) > 1}
     for name in given:
         if name not in parameters:
             near = nearest(name, parameters) or _declared(parameters)
-            found.append(Finding(("parameters",), f"--set {name}: no such parameter{near}"))
+            message = f"--set {name}: no such parameter{near}"
+            found.append(Finding(("parameters",), message, at_key=True))
     for name, parameter in parameters.items():
-        if parameter is None:
+        if parameter is None or name in wrong:
             continue
         try:
             if name in given:

@@ -12,8 +12,9 @@ from millrace.engine.specs import StageSpec
 def problems(draft: Draft) -> Iterator[Finding]:
     """Yields names that no input or stage has, and cycles."""
     known = {**draft.inputs, **draft.stages}
+    blind = bool({"inputs", "stages"} & draft.broken)
     for where, name, _ in _edges(draft):
-        if name in known or not name:
+        if name in known or not name or blind:
             continue
         near = nearest(name, known)
         if not near and name in draft.outputs:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -21,7 +21,7 @@ from pydantic import (
     Field,
     ValidationInfo,
     WithJsonSchema,
-    model_validator,
+    field_validator,
 )
 
 from millrace.engine.problems import Finding, Where, listed, nearest, shown
@@ -58,23 +58,26 @@ class Parameter(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     type: Literal["str", "int", "float", "bool", "path"] = "str"
-    default: Annotated[Any, BeforeValidator(_scalar), WithJsonSchema(_SCALAR_SCHEMA)] = Field(
-        default=None, description="The value unless `--set` gives another."
-    )
     choices: Annotated[
         tuple[Any, ...],
         BeforeValidator(_scalars),
         WithJsonSchema({"type": "array", "items": _SCALAR_SCHEMA}),
     ] = Field(default=(), description="The only values allowed.")
+    default: Annotated[Any, BeforeValidator(_scalar), WithJsonSchema(_SCALAR_SCHEMA)] = Field(
+        default=None, description="The value unless `--set` gives another."
+    )
     description: str = ""
 
-    @model_validator(mode="after")
-    def _default_fits(self, info: ValidationInfo) -> Self:
-        if info.context:
-            return self
-        for value in (*self.choices, *(() if self.default is None else (self.default,))):
-            self.accept(value)
-        return self
+    @field_validator("choices", "default")
+    @classmethod
+    def _of_the_type(cls, value: Any, info: ValidationInfo) -> Any:
+        if "type" not in info.data:  # wrong itself
+            return value
+        judge = cls.model_construct(type=info.data["type"], choices=info.data.get("choices", ()))
+        for entry in value if isinstance(value, tuple) else (value,):
+            if entry is not None:
+                judge.accept(entry)
+        return value
 
     def accept(self, value: object) -> Scalar:
         """Returns `value` in the parameter's type. Raises ValueError when it is of another."""

@@ -93,7 +93,13 @@ class Pipeline(Part):
 
     def report(self) -> Report:
         """Returns what is wrong or doubtful between the parts of this pipeline."""
-        draft = Draft(self.label, self.parameters, self.inputs, self.stages, self.outputs)
+        draft = Draft(
+            label=self.label,
+            parameters=self.parameters,
+            inputs=self.inputs,
+            stages=self.stages,
+            outputs=self.outputs,
+        )
         problems, warnings = semantics.examine(draft, Catalogue())
         return Report(
             tuple(Problem(found.message, found.where) for found in problems),
@@ -175,9 +181,13 @@ def _examine(
     if parsed.data is None:
         return None, Report(tuple(problems)), name
     document = read(parsed.data, given)
-    wrong, doubtful = semantics.examine(document.draft, Catalogue())
+    wrong, doubtful = semantics.examine(
+        document.draft, Catalogue(), sound=not (document.found or parsed.problems)
+    )
     wrong = [found for found in wrong if not follows(found, document.left)]
-    problems += [parsed.source.locate(found) for found in (*document.found, *wrong)]
+    told = {problem.place for problem in problems}
+    located = [parsed.source.locate(found) for found in (*document.found, *wrong)]
+    problems += [problem for problem in located if problem.place not in told]
     warnings = [parsed.source.locate(found) for found in doubtful]
     report = Report(_settled(problems), _settled(warnings))
     if report.problems:

@@ -54,6 +54,8 @@ class Problem:
             head = ".".join(str(step) for step in self.where)
             return f"{head}: {self.message}" if head else self.message
         place = self.place
+        if not place.text.strip():
+            return f"{place.file}:{place.line}:{place.column}: {self.message}"
         text, column, length = _window(place)
         pad = "".join("\t" if char == "\t" else " " for char in text[: column - 1])
         return (
@@ -91,12 +93,17 @@ class Report:
         )
 
 
+def likely(word: str, known: Iterable[str]) -> str:
+    """Returns the known word most like `word`, or nothing when none is like it."""
+    folded = {entry.lower(): entry for entry in known}
+    near = difflib.get_close_matches(word[:200].lower(), folded, n=1, cutoff=0.6)
+    return folded[near[0]] if near else ""
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """Returns `; did you mean 'x'?` for the known word most like `word`, or nothing."""
-    words = list(known)
-    folded = {entry.lower(): entry for entry in words}
-    near = difflib.get_close_matches(word.lower(), folded, n=1, cutoff=0.6)
-    return f"; did you mean {folded[near[0]]!r}?" if near else ""
+    near = likely(word, known)
+    return f"; did you mean {near!r}?" if near else ""
 
 
 def listed(words: Sequence[str], last: str = "or") -> str:

@@ -99,9 +99,7 @@ def euros(value: object) -> float:
     text = format(value, "f") if isinstance(value, float) else str(value).strip()
     match = _MONEY.fullmatch(text)
     if match is None or not math.isfinite(amount := float(match[1])):
-        raise ValueError(
-            "must be an amount in euros such as 20 EUR; other currencies are not known"
-        )
+        raise ValueError("must be an amount in euros such as 20 EUR (no other currency)")
     return amount
 
 

@@ -16,8 +16,13 @@ from millrace.engine.specs import Input, Output
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 
 
-def examine(draft: Draft, kinds: Catalogue) -> tuple[list[Finding], list[Finding]]:
-    """Returns problems and warnings of a draft, as far as its parts can be judged."""
+def examine(
+    draft: Draft, kinds: Catalogue, *, sound: bool = True
+) -> tuple[list[Finding], list[Finding]]:
+    """Returns problems and warnings of a draft, as far as its parts can be judged.
+
+    `sound` is False when parts had something wrong: then nobody can say what is not used.
+    """
     problems = [
         *_names(draft),
         *edges.problems(draft),
@@ -27,10 +32,10 @@ def examine(draft: Draft, kinds: Catalogue) -> tuple[list[Finding], list[Finding
         *_same_names(draft),
         *_suffixes(draft),
     ]
-    if not draft.stages:
+    if not draft.stages and "stages" not in draft.broken:
         problems.append(Finding(("stages",), "a pipeline needs at least one stage", at_key=True))
     warnings = [*lossy_chains(draft, kinds)]
-    if not problems:
+    if sound and not problems:
         warnings += edges.unused(draft)
     return problems, warnings
 
@@ -45,7 +50,9 @@ def _names(draft: Draft) -> Iterator[Finding]:
     for section, parts in sections.items():
         for name in parts:
             if not _NAME.fullmatch(name):
-                message = f"{name!r} is no name: letters, digits, _ and - and a letter first"
+                message = (
+                    f"{name!r} is no name: use letters, digits, _ and -, and begin with a letter"
+                )
                 yield Finding((section, name), message, at_key=True)
     for name in draft.stages:
         if name in draft.inputs:
@@ -54,6 +61,8 @@ def _names(draft: Draft) -> Iterator[Finding]:
 
 
 def _labels(draft: Draft) -> Iterator[Finding]:
+    if "label" in draft.broken:
+        return
     floor = UNLABELLED if draft.label is None else draft.label
     for name, part in draft.inputs.items():
         if part is not None and part.label is not None and part.label < floor:

@@ -26,7 +26,7 @@ from typing import TypeVar
 from urllib.parse import quote, unquote_to_bytes
 
 from millrace.engine.errors import BadInput
-from millrace.engine.problems import nearest
+from millrace.engine.problems import likely
 
 FIELDS = ("source.path", "source.name", "source.suffix", "item", "stage", "run")
 PER_ITEM = ("source.path", "source.name", "item")
@@ -99,9 +99,11 @@ def parse(text: str) -> Template:
 
 
 def _unknown(name: str) -> str:
-    near = nearest(name, FIELDS) or nearest(f"source.{name}", FIELDS)
+    short = {field.rpartition(".")[2]: field for field in FIELDS}
+    near = likely(name, FIELDS) or short.get(likely(name, short), "")
     known = ", ".join("{" + field + "}" for field in FIELDS)
-    return f"a name has no field {{{name}}}" + (near or f"; it may have {known}")
+    tail = f"; did you mean {{{near}}}?" if near else f"; it may have {known}"
+    return f"a name has no field {{{name}}}{tail}"
 
 
 def _refuse_unsafe(text: str, parts: list[str]) -> None:
@@ -113,17 +115,19 @@ def _refuse_unsafe(text: str, parts: list[str]) -> None:
     if any(unicodedata.category(char) == "Cc" for char in literal):
         raise TemplateError("a name may hold no line break or control character")
     if literal.endswith("/"):
-        raise TemplateError("ends with '/': a file name must follow, such as {source.name}.mp4")
+        raise TemplateError(
+            "the name ends with '/'; a file name must follow, such as {source.name}.mp4"
+        )
     steps = literal.split("/")
     if ".." in steps:
         at = max(text.find(".."), 0)
         raise TemplateError(
-            "would write outside the folder of the pipeline ('..'); "
+            "this would write outside the folder of the pipeline ('..'); "
             "write an absolute path or a parameter of type path",
             at, 2,
         )  # fmt: skip
     if steps[-1] in (".", "~"):
-        raise TemplateError("names a folder, not a file")
+        raise TemplateError("this names a folder, not a file")
 
 
 def encode(value: str, *, folders: bool = False) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from millrace.engine.problems import Finding, Where, listed, nearest, shown
+from millrace.engine.problems import Finding, Where, likely, listed, nearest, shown
 
 _PLAIN = {
     "int_type": "must be a whole number",
@@ -52,12 +52,31 @@ def findings(
     """Returns what is wrong with `data`, which stands at `where` and was to be a `model`.
 
     `what` names the model for people: "a stage", "video.encode". Errors about the members of a
-    union are joined into one finding for their value.
+    union are joined into one finding for their value, and a key that is missing because it was
+    misspelt is not reported twice.
     """
     joined: dict[Where, list[Any]] = {}
     for entry in error.errors(include_url=False):
         joined.setdefault(_path(entry["loc"], data, entry["type"]), []).append(entry)
-    return [_finding(path, entries, data, where, model, what) for path, entries in joined.items()]
+    meant = {
+        (*path[:-1], _meant(path, model))
+        for path, entries in joined.items()
+        if entries[0]["type"] == "extra_forbidden"
+    }
+    return [
+        _finding(path, entries, data, where, model, what)
+        for path, entries in joined.items()
+        if entries[0]["type"] != "missing" or path not in meant
+    ]
+
+
+def _meant(path: Where, model: type[BaseModel]) -> str:
+    """Returns the key that was probably meant by the unknown one at the end of `path`."""
+    inner = _model_at(model, path[:-1])
+    if inner is None:
+        return ""
+    field = inner.model_fields.get(str(path[-1]))
+    return (field.alias or "") if field is not None else likely(str(path[-1]), keys_of(inner))
 
 
 def _path(loc: Iterable[str | int], data: Any, kind: str) -> Where:
@@ -85,24 +104,26 @@ def _finding(
     path: Where, entries: list[Any], data: Any, where: Where, model: type[BaseModel], what: str
 ) -> Finding:
     entry, full = entries[0], (*where, *path)
-    name = path[-1] if path else ""
+    owner = repr(path[-2]) if len(path) > 1 and isinstance(path[-2], str) else what
     if entry["type"] == "missing":
-        return Finding(full[:-1], f"{what} needs `{name}:`", at_key=True)
+        return Finding(full[:-1], f"{owner} needs `{path[-1]}:`", at_key=True)
     if entry["type"] == "extra_forbidden":
-        known = keys_of(_model_at(model, path[:-1]) or model)
-        near = nearest(str(name), known) or _known(known)
-        return Finding(full, f"{what} has no key {str(name)!r}{near}", at_key=True)
+        near = _meant(path, model)
+        tail = f"; did you mean {near!r}?" if near else _known(_model_at(model, path[:-1]))
+        return Finding(full, f"{owner} has no key {str(path[-1])!r}{tail}", at_key=True)
     words = list(dict.fromkeys(_words(one) for one in entries))
     if len(words) > 1 and all(one.startswith("must be ") for one in words):
         words = ["must be " + listed([one.removeprefix("must be ") for one in words])]
     value = _value(data, path)
-    subject = f"{str(name)!r} " if isinstance(name, str) and name else ""
-    if isinstance(name, int):
-        subject = f"entry {name + 1} of {str(path[-2]) if len(path) > 1 else what!r} "
+    told = (
+        f", not {shown(value)}" if words[0].startswith("must ") and " not " not in words[0] else ""
+    )
     if not path:
-        return Finding(full, f"{what} {words[0]}", at_key=True)
-    told = "" if "not " in words[0] or len(words[0]) > 160 else f", not {shown(value)}"
-    return Finding(full, f"{subject}{words[0]}{told}{_advice(entry, value)}")
+        return Finding(full, f"{what} {words[0]}{told}", at_key=isinstance(data, dict))
+    name = path[-1]
+    subject = repr(name) if isinstance(name, str) else f"entry {name + 1} of {owner}"
+    joint = " " if words[0].startswith(("must ", "has ", "needs ")) else ": "
+    return Finding(full, f"{subject}{joint}{words[0]}{told}{_advice(entry, value)}")
 
 
 def _words(entry: Any) -> str:
@@ -111,7 +132,11 @@ def _words(entry: Any) -> str:
         return _PLAIN[kind]
     if kind in _BOUNDS:
         words, key = _BOUNDS[kind]
-        return f"{words} {context[key]}"
+        return (
+            f"{words} {context[key]:g}"
+            if isinstance(context[key], float)
+            else f"{words} {context[key]}"
+        )
     if kind in ("literal_error", "enum"):
         expected = str(context.get("expected", "")).replace("'", "").replace(" or ", ", ")
         return f"must be {listed(expected.split(', '))}"
@@ -133,10 +158,11 @@ def _advice(entry: Any, value: Any) -> str:
     return ""
 
 
-def _known(keys: list[str]) -> str:
-    if not keys:
+def _known(model: type[BaseModel] | None) -> str:
+    keys = keys_of(model) if model is not None else None
+    if keys == []:
         return "; it has none"
-    return f"; it has {listed(keys, 'and')}" if len(keys) <= 12 else ""
+    return f"; it has {listed(keys, 'and')}" if keys and len(keys) <= 12 else ""
 
 
 def _value(data: Any, path: Where) -> Any:

@@ -164,7 +164,8 @@ class _Reader:
 
     def _alias(self, event: AliasEvent) -> Node:
         if event.anchor not in self.anchors:
-            raise Unreadable(f"no anchor is called &{event.anchor}", self.spot(event))
+            message = f"no anchor is called &{event.anchor}; text that begins with '*' needs quotes"
+            raise Unreadable(message, self.spot(event))
         node = self.anchors[event.anchor]
         if node is None:
             raise Unreadable(f"the anchor &{event.anchor} contains itself", self.spot(event))
@@ -174,7 +175,8 @@ class _Reader:
         spot = self.spot(event)
         tag = str(event.tag or "")
         if tag not in ("", "!") and tag not in _KNOWN_TAGS:
-            self.complain(f"tags such as {tag[:40]} have no meaning here; leave it out", spot)
+            shown = tag.replace(_CORE, "!!")[:40]
+            self.complain(f"the tag {shown} has no meaning here; leave it out", spot)
         if isinstance(event, ScalarEvent):
             plain = event.style in (None, "")
             return Node(spot, self._scalar(event.value, plain, tag, spot), plain)

@@ -42,6 +42,9 @@ def in_words(
     if "'\\t'" in said or tab:
         at = tab.end() - 1 if tab else column
         return "a tab; YAML is indented with spaces only", (line, at)
+    quote = _open_quote(lines, line)
+    if quote is not None:
+        return "a quote that is opened here is never closed", quote
     bare = next((m for m in _FLOW_PARAMETER.finditer(text) if m.end() > column), None)
     if bare is not None:
         value = bare["bare"]
@@ -56,9 +59,22 @@ def in_words(
     if "that cannot start any token" in said:
         char = text[column : column + 1]
         return f"text that begins with {char!r} needs quotes", (line, column)
-    if error.context_mark is not None and "unexpected end of stream" in said:
-        return _WORDS[2][1], (error.context_mark.line, error.context_mark.column)
+    if error.context_mark is not None and ("of stream" in said or "expected ','" in said):
+        line, column = error.context_mark.line, error.context_mark.column
     for pattern, words in _WORDS:
         if pattern in said:
             return words, (line, column)
     return f"this is no YAML: {error.problem or error.context or 'unknown reason'}", (line, column)
+
+
+def _open_quote(lines: Sequence[str], last: int) -> tuple[int, int] | None:
+    """Returns where the first line up to `last` with an odd number of double quotes has its last.
+
+    Text over several lines in quotes is rare in pipelines; a forgotten quote is not, and YAML
+    complains only where the next one happens to stand.
+    """
+    for number, line in enumerate(lines[: last + 1]):
+        quotes = [match.start() for match in re.finditer(r'(?<!\\)"', line.partition(" #")[0])]
+        if len(quotes) % 2:
+            return number, quotes[-1]
+    return None
