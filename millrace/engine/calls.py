@@ -83,8 +83,7 @@ class Calls:
         except MillraceError as error:  # of the lease, or of finding the kind
             because = "usage" if isinstance(error, UsageError) else "kind"
             self._refuse(because, word_of(error), error)
-        else:
-            self._say(wire.Done())
+        self._say(wire.Done())
 
     # -- the three calls
 

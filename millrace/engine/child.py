@@ -24,7 +24,7 @@ from millrace.engine import group, wire
 from millrace.engine.bounded import copy_bounded
 from millrace.engine.errors import SessionLost
 
-ASK_GRACE_S = 1.0  # between asking the kind to stop and TERM
+ASK_GRACE_S = 0.5  # between asking the kind to stop and TERM
 TERM_GRACE_S = 3.0  # between TERM and KILL
 _EMPTY_S = 2.0  # for the kernel to take down what KILL was sent to
 

@@ -21,6 +21,11 @@ class Claims:
         self._open = dict.fromkeys(keys)
         self._out = out.resolve()
         self._taken: set[Path] = set()
+        self._above: set[Path] = set()  # every folder that holds one of them
+
+    def has(self, key: str) -> bool:
+        """True for a key that was asked for."""
+        return key in self._asked
 
     @property
     def pending(self) -> list[str]:
@@ -38,18 +43,16 @@ class Claims:
     def place(self, path: Path) -> None:
         """Accepts where a result lies. Raises BrokenKind if it is not a place for it."""
         real = path.resolve()
-        if not path.is_absolute() or path.is_symlink() or not _inside(real, self._out):
+        if not path.is_absolute() or path.is_symlink() or self._out not in real.parents:
             raise BrokenKind(f"{self._kind} left its result outside its folder: {path}")
-        if any(_inside(real, t) or _inside(t, real) or real == t for t in self._taken):
+        if real in self._above or not self._taken.isdisjoint((real, *real.parents)):
             raise BrokenKind(f"{self._kind} gave two results the same file: {path.name}")
         if not path.exists():
             raise BrokenKind(f"{self._kind} gave a result that does not exist: {path.name}")
         for one in (path, *path.rglob("*")):
-            mode = one.lstat().st_mode
-            if not (S_ISREG(mode) or S_ISDIR(mode)):
+            seen = one.lstat()
+            shared = S_ISREG(seen.st_mode) and seen.st_nlink > 1  # maybe with the person's own file
+            if shared or not (S_ISREG(seen.st_mode) or S_ISDIR(seen.st_mode)):
                 raise BrokenKind(f"{self._kind} left a link or device in its result: {one.name}")
         self._taken.add(real)
-
-
-def _inside(path: Path, folder: Path) -> bool:
-    return folder in path.parents
+        self._above.update(real.parents)

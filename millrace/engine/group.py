@@ -40,6 +40,22 @@ def members(group: int) -> list[int]:
     return found
 
 
+def descendants(pid: int) -> list[int]:
+    """Returns the process ids below a process: its children, theirs, and so on."""
+    parents: dict[int, int] = {}
+    with os.scandir("/proc") as entries:
+        pids = [int(entry.name) for entry in entries if entry.name.isdigit()]
+    for one in pids:
+        with suppress(*_GONE):
+            parents[one] = int(_stat(one)[1])
+    found: list[int] = []
+    above = {pid}
+    while above:
+        above = {one for one, parent in parents.items() if parent in above}
+        found.extend(above)
+    return found
+
+
 def resident(group: int) -> int:
     """Returns the bytes of memory the group has resident, shared pages counted for each."""
     total = 0
@@ -88,4 +104,10 @@ def emptied(group: int, seconds: float) -> bool:
 
 
 def _state(pid: int) -> str:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    return _stat(pid)[0]
+
+
+def _stat(pid: int) -> list[str]:
+    """Returns the fields of /proc/PID/stat after the name, which may hold anything: state, parent,
+    group, …"""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

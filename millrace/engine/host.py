@@ -65,9 +65,13 @@ class SessionHost:
         on_start: Callable[[Device], None] = _nothing,
     ) -> None:
         self._setup = wire.Setup(
-            kind=kind, params=params, lease_folder=lease_folder, needs=needs, device=device
+            kind=kind,
+            params=params,
+            lease_folder=lease_folder.absolute(),  # the child works in another folder
+            needs=needs,
+            device=device,
         )
-        self._log, self._scratch, self._limits = log, scratch, limits
+        self._log, self._scratch, self._limits = log.absolute(), scratch.absolute(), limits
         self._on_start = on_start
         self._lock = threading.Lock()
         self._child: Child | None = None
@@ -112,11 +116,13 @@ class SessionHost:
         `memory`), was cancelled (`cancelled`) or broke the contract (`broken_kind`, `protocol`);
         UsageError for parameters or a kind that the child refuses.
         """
+        out = out.absolute()
         command = wire.Run(batches=tuple(batches), out=out)
         return self._answers(command, [batch.key for batch in batches], out)
 
     def join(self, batch: Batch, parts: Sequence[Result], out: Path) -> Iterator[Event]:
         """Yields what happens while the parts of an item are joined; see `run`."""
+        out = out.absolute()
         command = wire.Join(batch=batch, parts=tuple(parts), out=out)
         return self._answers(command, [batch.key], out)
 
@@ -149,7 +155,7 @@ class SessionHost:
                 case wire.Started():
                     self._on_start(said.device)
                     yield said
-                case wire.Progressed() if said.key in keys:
+                case wire.Progressed() if claims.has(said.key):
                     yield said
                 case wire.Finished(result=answer) | wire.Failed(failure=answer):
                     self._accept(claims, answer)
@@ -170,19 +176,21 @@ class SessionHost:
         self, command: BaseModel, folders: Sequence[Path], *, leased: bool
     ) -> Iterator[wire.Said]:
         child = self._ready(leased)
-        over = False
+        over, refusal = False, None
         try:
             with Watch(child, self._limits, self._setup.kind, folders):
                 child.say(command)
                 while not isinstance(said := self._hear(child), wire.Done):
                     if isinstance(said, wire.Refused):
-                        over = said.because in ("input", "usage", "tool")
-                        raise self._refusal(said)
-                    yield said
+                        refusal = said
+                    else:
+                        yield said
             over = True
         finally:
             if not over:
                 self._end(SessionLost("abandoned", "the call was given up"), ask=False)
+        if refusal is not None:
+            raise self._refusal(refusal)
 
     def _hear(self, child: Child) -> wire.Said:
         try:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import queue
 import shutil
+import signal
 import subprocess
 import threading
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,7 @@ from typing import IO
 from millrace.engine.bounded import Tail
 from millrace.engine.environment import clean
 from millrace.engine.errors import SessionLost, ToolMissing
+from millrace.engine.group import descendants
 
 STDOUT_LIMIT = 16 << 20  # bytes kept
 STDERR_TAIL = 64 << 10
@@ -153,14 +155,19 @@ def run(
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
-    """Ends a program that still runs: TERM, and KILL when that does not help."""
+    """Ends a program that still runs, and what it has started: TERM, then KILL."""
     if process.poll() is None:
+        below = descendants(process.pid)
         process.terminate()
         try:
             process.wait(_TERM_GRACE_S)
         except subprocess.TimeoutExpired:
+            below = descendants(process.pid)
             process.kill()
             process.wait()
+        for pid in below:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
 class _Head:

@@ -154,15 +154,42 @@ def _hang_in_tool(batch: Batch, out: Path) -> None:
 
 def _hang_deaf(batch: Batch, out: Path) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    tool = spawn(["sh", "-c", "trap '' TERM; sleep 600 & echo $! > grandchild; wait"], cwd=out)
-    (batch.item.path.parent / "pids").write_text(f"{os.getpid()} {tool.pid}")
+    _start_family(batch, "trap '' TERM; sleep 600 & echo $! >&3; wait")
     while True:
         time.sleep(1)
+
+
+def _tool_and_hang(batch: Batch, out: Path) -> None:
+    _start_family(batch, "sleep 600 & echo $! >&3; wait")
+    while True:
+        time.sleep(1)
+
+
+def _start_family(batch: Batch, script: str) -> None:
+    """Starts a tool that starts another, and writes down the ids of all three beside the input."""
+    folder = batch.item.path.parent
+    tool = spawn(["sh", "-c", f"exec 3> grandchild; {script}"], cwd=folder)
+    grandchild = folder / "grandchild"
+    while not (grandchild.exists() and grandchild.read_text().endswith("\n")):
+        time.sleep(0.01)
+    family = folder / "family"
+    family.with_suffix(".new").write_text(f"{os.getpid()} {tool.pid} {grandchild.read_text()}")
+    family.with_suffix(".new").rename(family)
 
 
 def _tool_killed(batch: Batch, out: Path) -> Result | None:
     done = run(["sh", "-c", "kill -9 $$"], cwd=out)
     return _raise(RuntimeError(f"tool ended with {done.code}"))  # type: ignore[func-returns-value]
+
+
+def _grow(batch: Batch, out: Path) -> Result:
+    path = out / f"{batch.key}.txt"
+    with path.open("wb") as file:
+        for byte in batch.item.path.read_bytes():
+            file.write(bytes([byte]))
+            file.flush()
+            time.sleep(0.2)
+    return _result(batch, path)
 
 
 def _eat(batch: Batch, out: Path) -> None:
@@ -183,6 +210,12 @@ def _link_inside(batch: Batch, out: Path) -> Result:
     folder.mkdir()
     (folder / "link").symlink_to("/etc/passwd")
     return _result(batch, folder)
+
+
+def _hard_link(batch: Batch, out: Path) -> Result:
+    path = out / "hard.txt"
+    path.hardlink_to(batch.item.path)
+    return _result(batch, path)
 
 
 def _garbage(batch: Batch, out: Path) -> None:
@@ -229,15 +262,19 @@ _FAULTS: dict[str, Callable[[Batch, Path], Result | Failure | None]] = {
     "deaf": _hang_deaf,
     "tool-killed": _tool_killed,
     "eat": _eat,
+    "grow": _grow,
+    "tool-and-hang": _tool_and_hang,
     "other-key": lambda b, o: _result(b, _written(b, o / "x.txt"), key="stranger"),
     "twice": lambda b, o: _result(b, _written(b, o / "x.txt")),
     "outside": lambda b, o: _result(b, b.item.path),
     "link-out": _link_out,
+    "hard-link": _hard_link,
     "link-inside": _link_inside,
     "not-there": lambda b, o: _result(b, o / "nothing"),
     "short": lambda b, o: _result(b, _written(b, o / "short.txt", 1)),
     "garbage": _garbage,
     "print": _print,
     "environment": _environment,
+    "same": lambda b, o: _result(b, _written(b, o / "same.txt")),
     "not-a-result": lambda b, o: "hello",  # type: ignore[dict-item,return-value]
 }

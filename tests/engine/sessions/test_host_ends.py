@@ -1,0 +1,285 @@
+"""Session hosts: however a session ends, nothing of it is left and what was finished is kept."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from millrace.engine.devices import Device
+from millrace.engine.errors import SessionLost
+from millrace.engine.group import members
+from millrace.engine.host import Limits, SessionHost
+from millrace.engine.leases import LeaseBook
+from millrace.engine.stages import Needs, Result
+
+PARENT = """
+import sys
+from pathlib import Path
+from millrace.engine.devices import Device
+from millrace.engine.host import Limits, SessionHost
+from millrace.engine.stages import Batch, Needs, Outline, Span, Staged
+
+folder = Path(sys.argv[1])
+item = Staged(name="a", path=folder / "in" / "a")
+outline = Outline(media_type="text/plain", size=1)
+host = SessionHost(
+    "faults.bytes", {}, lease_folder=folder / "leases", needs=Needs(), device=Device(),
+    log=folder / "log", scratch=folder / "scratch", limits=Limits(),
+)
+for event in host.run(
+    [Batch(key="a", item=item, outline=outline, span=Span(stop=1), whole=True)], folder / "out"
+):
+    pass
+"""
+
+
+def lost_in(host: SessionHost, batches: list[Any], out: Path) -> tuple[list[str], SessionLost]:
+    """Returns the keys of what was finished, and how the session was lost."""
+    finished = []
+    with pytest.raises(SessionLost) as lost:
+        for event in host.run(batches, out):
+            if isinstance(event, Result):
+                finished.append(event.key)
+    return finished, lost.value
+
+
+def until(condition: Callable[[], bool], seconds: float = 10.0) -> bool:
+    """Waits for the condition; False when it does not come true in time."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def family(folder: Path) -> list[int]:
+    """Returns the ids of session, tool and grandchild, once they are written down."""
+    assert until((folder / "in" / "family").exists)
+    return [int(word) for word in (folder / "in" / "family").read_text().split()]
+
+
+def runs(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state not in "ZX"
+
+
+def in_background(host: SessionHost, batch: Any, out: Path) -> tuple[threading.Thread, list[str]]:
+    codes: list[str] = []
+
+    def work() -> None:
+        try:
+            list(host.run([batch], out))
+        except SessionLost as lost:
+            codes.append(lost.code)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    return thread, codes
+
+
+@pytest.mark.parametrize(("word", "name"), [("segfault", "SIGSEGV"), ("kill-self", "SIGKILL")])
+def test_a_session_that_dies_is_lost_after_what_it_finished(
+    bench: Any, word: str, name: str
+) -> None:
+    batches = [bench.batch("a"), bench.batch("b", f"!{word}"), bench.batch("c")]
+
+    finished, lost = lost_in(bench.host(), batches, bench.folder / "out")
+
+    assert finished == ["a"]
+    assert lost.code == "crashed"
+    assert name in lost.message
+
+
+def test_a_lost_host_stays_lost(bench: Any) -> None:
+    host = bench.host()
+    lost_in(host, [bench.batch("a", "!kill-self")], bench.folder / "out")
+
+    with pytest.raises(SessionLost, match="SIGKILL"):
+        list(host.run([bench.batch("b")], bench.folder / "out"))
+
+
+@pytest.mark.parametrize("word", ["hang", "tool-hang"])
+def test_a_session_without_progress_is_ended(bench: Any, word: str) -> None:
+    host = bench.host(Limits(quiet_seconds=1.0))
+    began = time.monotonic()
+
+    finished, lost = lost_in(
+        host, [bench.batch("a"), bench.batch("b", f"!{word}")], bench.folder / "out"
+    )
+
+    assert (finished, lost.code) == (["a"], "no_progress")
+    assert time.monotonic() - began < 6
+
+
+def test_output_that_grows_is_progress(bench: Any) -> None:
+    host = bench.host(Limits(quiet_seconds=0.9))
+
+    answers = bench.run(host, bench.batch("a", "!grow\n1234"))
+
+    assert answers["a"].path.read_text() == "!grow\n1234"
+
+
+def test_a_call_may_not_take_longer_than_its_wall_clock(bench: Any) -> None:
+    host = bench.host(Limits(wall_seconds=1.0), pause=0.05)
+
+    finished, lost = lost_in(host, [bench.batch("a", "x" * 50_000)], bench.folder / "out")
+
+    assert (finished, lost.code) == ([], "timeout")
+
+
+def test_a_file_that_hangs_its_measuring_is_given_up(bench: Any) -> None:
+    with pytest.raises(SessionLost) as lost:
+        bench.host(Limits(quiet_seconds=1.0)).measure(bench.item("a", "!measure-hang"))
+
+    assert lost.value.code == "no_progress"
+
+
+def test_a_session_that_outgrows_its_memory_is_ended(bench: Any) -> None:
+    host = bench.host(Limits(memory=150 << 20))
+
+    finished, lost = lost_in(
+        host, [bench.batch("a"), bench.batch("b", "!eat")], bench.folder / "out"
+    )
+
+    assert (finished, lost.code) == (["a"], "memory")
+    assert "150 MiB" in lost.message
+
+
+def test_a_line_that_is_no_event_ends_the_session(bench: Any) -> None:
+    _, lost = lost_in(bench.host(), [bench.batch("a", "!garbage")], bench.folder / "out")
+
+    assert lost.code == "protocol"
+
+
+def test_a_kind_that_reports_progress_stops_when_asked_and_cleans_up(bench: Any) -> None:
+    host = bench.host(pause=0.02)
+    thread, codes = in_background(host, bench.batch("a", "x" * 100_000), bench.folder / "out")
+    assert until(lambda: (bench.folder / "out" / "a.txt").exists())
+    group = host.pid
+    began = time.monotonic()
+
+    host.cancel()
+    thread.join()
+
+    assert codes == ["cancelled"]
+    assert time.monotonic() - began < 1
+    assert members(group) == []
+    assert "session closed" in bench.log
+
+
+def test_a_deaf_kind_its_tool_and_the_tools_child_are_gone_within_five_seconds(bench: Any) -> None:
+    host = bench.host()
+    thread, codes = in_background(host, bench.batch("a", "!deaf"), bench.folder / "out")
+    pids = family(bench.folder)
+    began = time.monotonic()
+
+    host.cancel()
+    thread.join()
+
+    assert codes == ["cancelled"]
+    assert time.monotonic() - began < 5
+    assert [pid for pid in pids if runs(pid)] == []
+
+
+def test_a_cancel_before_the_first_call_is_kept(bench: Any) -> None:
+    host = bench.host()
+    host.cancel()
+
+    with pytest.raises(SessionLost, match="cancelled"):
+        list(host.run([bench.batch("a")], bench.folder / "out"))
+
+
+def test_events_nobody_reads_any_more_end_the_session(bench: Any) -> None:
+    host = bench.host(pause=0.05)
+    events = host.run([bench.batch("a", "x" * 50_000)], bench.folder / "out")
+    next(events)
+    group = host.pid
+
+    events.close()
+
+    assert until(lambda: members(group) == [])
+
+
+def test_the_session_outlives_the_thread_that_made_it(bench: Any) -> None:
+    host = bench.host()
+    thread = threading.Thread(target=lambda: bench.run(host, bench.batch("a")))
+    thread.start()
+    thread.join()
+    time.sleep(0.2)
+
+    answers = bench.run(host, bench.batch("b"))
+
+    assert isinstance(answers["b"], Result)
+
+
+def test_kill_9_of_the_child_takes_its_tools_along(bench: Any) -> None:
+    host = bench.host()
+    thread, codes = in_background(host, bench.batch("a", "!tool-and-hang"), bench.folder / "out")
+    session, tool, grandchild = family(bench.folder)
+
+    os.kill(session, signal.SIGKILL)
+    thread.join()
+
+    assert codes == ["crashed"]
+    assert not runs(tool)
+    assert not runs(grandchild)
+
+
+@pytest.mark.parametrize("also", ["parent alone", "parent and session", "stopped session"])
+def test_kill_9_of_the_parent_leaves_nothing(bench: Any, also: str) -> None:
+    bench.item("a", "!tool-and-hang")
+    parent = subprocess.Popen([sys.executable, "-c", PARENT, str(bench.folder)])
+    pids = family(bench.folder)
+    group = os.getpgid(pids[0])
+    if also == "stopped session":
+        os.kill(pids[0], signal.SIGSTOP)  # as one that hangs in a library: it handles nothing
+
+    os.kill(parent.pid, signal.SIGKILL)
+    if also == "parent and session":
+        os.kill(pids[0], signal.SIGKILL)
+    parent.wait()
+
+    assert until(lambda: not any(map(runs, pids)), 3)
+    assert until(lambda: members(group) == [], 3)
+
+
+def test_waiting_for_a_lease_is_life(
+    bench: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    table = tmp_path / "devices.json"
+    table.write_text('{"name": "small", "cores": 1, "memory": "1 GiB"}')
+    monkeypatch.setenv("MILLRACE_DEVICES", str(table))
+    from millrace.engine.devices import inventory
+
+    host = SessionHost(
+        "faults.bytes",
+        {},
+        lease_folder=bench.folder / "leases",
+        needs=Needs(cores=1),
+        device=Device(),
+        log=bench.folder / "log",
+        scratch=bench.folder / "scratch",
+        limits=Limits(quiet_seconds=1.2, wall_seconds=2.0),
+    )
+    bench.hosts.append(host)
+    lease = LeaseBook(bench.folder / "leases", inventory()).acquire(Needs(cores=1))
+    threading.Timer(3.0, lease.release).start()
+    began = time.monotonic()
+
+    answers = bench.run(host, bench.batch("a"))
+
+    assert isinstance(answers["a"], Result)
+    assert time.monotonic() - began > 2.5
