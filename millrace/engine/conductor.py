@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
 
+from millrace.engine import history
 from millrace.engine.devices import Host
 from millrace.engine.dispatch import Desk
 from millrace.engine.errors import BadInput, ItemError, MillraceError, SessionLost, StoreError
@@ -37,6 +38,7 @@ MAX_LOSSES = 2
 """How often a batch may go down with its session before it counts as failed."""
 
 _POLL_SECONDS = 0.05
+_LEDGER_ROWS = 200  # written together
 
 
 @dataclass
@@ -71,7 +73,8 @@ class Conductor:
         self._journal = Journal(run.journal, "conductor")
         self._reader = Reader(run.journal)
         self._measurer = Measurer(settings, host, run.scratch / "measure", run.log("measure"))
-        self._desk = Desk(run, host, self._journal, Forecaster(settings), dispatch)
+        self._forecaster = Forecaster(settings)
+        self._desk = Desk(run, host, self._journal, self._forecaster, dispatch)
         self._outputs = Outputs(order, run.id, self._store, self._journal)
         self._whys = Whys(settings, run, order)
         self._tallies = Tallies()
@@ -83,6 +86,7 @@ class Conductor:
         self._waiting: list[Ticket] = []
         self._open = 0  # tickets and deliveries under way
         self._measuring = 0
+        self._took: list[Record] = []
         self._fatal: MillraceError | None = None
 
     def conduct(self) -> Outcome:
@@ -106,6 +110,7 @@ class Conductor:
         finally:
             self._threads.shutdown(wait=True, cancel_futures=True)
             self._desk.close()
+            self._remember()
             self._measurer.close()
             self._run.clean()
             outcome = self._tallies.outcome(
@@ -145,6 +150,11 @@ class Conductor:
             time.sleep(_POLL_SECONDS)
         self._hear()
 
+    def _remember(self) -> None:
+        """Enters what batches took into the ledger."""
+        history.enter(self._took, self._nodes, self._forecaster.price, self._settings)
+        self._took.clear()
+
     def _turn(self) -> None:
         try:
             self._inbox.get(timeout=_POLL_SECONDS)()
@@ -158,8 +168,12 @@ class Conductor:
     def _hear(self) -> None:
         ended = self._desk.ended()  # before the journal is read: all they wrote is there by then
         for record in self._reader.new():
+            if record.event in ("done", "opened"):
+                self._took.append(record)
             if record.event in ("done", "failed", "lost"):
                 self._heed(record)
+        if len(self._took) >= _LEDGER_ROWS:
+            self._remember()
         for job, error in self._desk.settle(ended):
             self._lose(job.stage, job.item, job.job.key, error)
 

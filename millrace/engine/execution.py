@@ -128,6 +128,14 @@ class _Execution:
         if isinstance(event, Started):
             self._device = event.device.name
             self._mark = time.monotonic()
+            self._journal.write(
+                "opened",
+                self._order.stage,
+                assignment=self._order.id,
+                device=self._device,
+                seconds=round(event.opening, 3),
+                waited=round(event.waited, 3),
+            )
         elif isinstance(event, Progressed):
             now = time.monotonic()
             if now - self._marks.get(event.key, 0.0) >= _PROGRESS_SECONDS:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import graphlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pydantic import JsonValue
 
@@ -27,10 +27,21 @@ class Node:
     pipeline: Pipeline
     consumers: tuple[str, ...]
     feeders: tuple[str, ...]
+    _suffixes: dict[str, str] = field(default_factory=dict)
+    _profiles: dict[Device, dict[str, str]] = field(default_factory=dict)
 
     def suffix(self, item: Item) -> str:
         """Returns the suffix the outputs ask for (".mp4"), "" where the kind may choose."""
-        return suffix_for(self.pipeline, self.name, item.origin.suffix)
+        source = item.origin.suffix
+        if source not in self._suffixes:
+            self._suffixes[source] = suffix_for(self.pipeline, self.name, source)
+        return self._suffixes[source]
+
+    def profile(self, device: Device) -> dict[str, str]:
+        """Returns what of this host's tools changes the output; asked once for each device."""
+        if device not in self._profiles:
+            self._profiles[device] = dict(self.stage.profile(device))
+        return self._profiles[device]
 
     def needs(self, work: Work) -> Needs:
         """Returns what the kind needs for this work, with what the pipeline asks for on top."""
@@ -118,7 +129,7 @@ def cut_item(
         version=stage.version,
         params=node.params,
         inputs=inputs,
-        profile=dict(stage.profile(device)),
+        profile=node.profile(device),
         output_suffix=node.suffix(item),
     )
     load = work.units if work.load is None else work.load

@@ -175,9 +175,9 @@ def _files(text: str, base: Path, label: Label) -> Iterator[Item]:
         return
     # `*.mp4` that meets a folder named so is a mistake worth telling; a bare `*` is not.
     folders_matter = "." in pattern.rsplit("/", 1)[-1]
-    for path in (Path(p) for p in _glob(text, base)):
-        if folders_matter or not path.is_dir():
-            yield _local(path, root, label)
+    for file in (Path(p) for p in _glob(text, base)):
+        if folders_matter or not file.is_dir():
+            yield _local(file, root, label)
 
 
 def _folders(text: str, base: Path, label: Label) -> Iterator[Item]:

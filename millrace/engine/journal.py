@@ -12,6 +12,7 @@ Events, and the fields each carries beside `at` (seconds since the epoch), `stag
     cut           batches, units           the item was split
     reused        key, units, seconds      this batch is in the store; seconds = what it took then
     assigned      assignment, keys, device, host
+    opened        assignment, device, seconds, waited      the session is open (after a wait)
     progress      key, units               units of the batch finished so far
     done          key, units, load, seconds, bytes, device, pace, notes, assignment, why, join
     failed        key, code, message, hint, known, assignment      known = remembered from before
