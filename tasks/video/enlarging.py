@@ -8,8 +8,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 
-import numpy as np
-
 from millrace.tasks.video.colour import Colour, Layout, Plane
 from millrace.tasks.video.network import Levels
 from millrace.tasks.video.rawpipe import Frame

@@ -58,31 +58,36 @@ def stretches(length: int, window: int, margin: int) -> tuple[Stretch, ...]:
 def plan_tiles(height: int, width: int, pixels: int, margin: int) -> tuple[Tile, ...]:
     """Returns the tiles of a frame, each of at most `pixels` pixels read. Pure.
 
-    Full-width strips while they are high enough not to waste more on margins than squares would.
+    Strips as wide as the frame or near squares, whichever reads less in all.
     Raises BadInput `memory` when so few pixels leave nothing between the margins.
     """
-    if height * width <= pixels:
-        high, wide = height, width
-    elif pixels // width >= 4 * margin:
-        high, wide = pixels // width, width
-    else:
-        side = math.isqrt(pixels)
-        if height < side:
-            high, wide = height, pixels // height
-        else:
-            high, wide = side, min(side, width)
-    if min(high, wide) <= 2 * margin and (high < height or wide < width):
-        least = (2 * margin + 1) ** 2
+    side = min(height, math.isqrt(pixels))
+    windows = [(min(height, pixels // width), width), (side, min(width, pixels // side))]
+    fit = [
+        (high, wide)
+        for high, wide in windows
+        if _room(high, height, margin) and _room(wide, width, margin)
+    ]
+    if not fit:
         raise BadInput(
             "memory",
             f"tiles of {pixels} pixels are too small: the network looks {margin} pixels around",
-            hint=f"allow at least {least} pixels a tile, or more memory",
+            hint=f"allow at least {(2 * margin + 1) ** 2} pixels a tile, or more memory",
         )
-    return tuple(
-        Tile(rows, columns)
-        for rows in stretches(height, high, margin)
-        for columns in stretches(width, wide, margin)
-    )
+    plans = [
+        (stretches(height, high, margin), stretches(width, wide, margin)) for high, wide in fit
+    ]
+    rows, columns = min(plans, key=lambda plan: _read(plan[0]) * _read(plan[1]))
+    return tuple(Tile(row, column) for row in rows for column in columns)
+
+
+def _room(window: int, length: int, margin: int) -> bool:
+    """Whether a window keeps something of a length that it may not cover."""
+    return window >= length or window > 2 * margin
+
+
+def _read(found: Sequence[Stretch]) -> int:
+    return sum(stretch.end - stretch.begin for stretch in found)
 
 
 class Each(Protocol):
