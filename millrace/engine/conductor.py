@@ -8,6 +8,7 @@ journal. Resume is not a mode: the store is asked first for every batch.
 from __future__ import annotations
 
 import contextlib
+import os
 import queue
 import time
 from collections.abc import Callable, Mapping
@@ -128,6 +129,9 @@ class Conductor:
     # -- beginning and ending ------------------------------------------------------------------
 
     def _begin(self) -> None:
+        self._journal.write(
+            "started", run=self._run.id, pid=os.getpid(), pipeline=self._order.pipeline.name
+        )
         inputs = self._outputs.settle(expand_inputs(self._order, self._nodes))
         for name, items in inputs.items():
             self._results[name] = {}

@@ -6,7 +6,7 @@ write the same file; readers merge by time.
 
 Events, and the fields each carries beside `at` (seconds since the epoch), `stage` and `item`:
 
-    started       run, pid, epoch, pipeline
+    started       run, pid, pipeline
     expected      items                    how many items the stage will see
     measured      units, load, notes
     cut           batches, units           the item was split

@@ -1,0 +1,79 @@
+"""Runs from Python: a whole pipeline, or one stage over one file, by one plain call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from millrace.engine.errors import RunFailed
+from millrace.engine.outcome import Outcome
+from millrace.engine.pipeline import Pipeline, load
+from millrace.engine.runs import Order
+from millrace.engine.single import single_stage
+from millrace.flows import run
+
+
+def run_pipeline(
+    pipeline: Pipeline | str | Path,
+    *,
+    set: Mapping[str, Any] | None = None,
+    limit: int | None = None,
+    only: str | None = None,
+    force: tuple[str, ...] = (),
+    retry: bool = False,
+    overwrite: bool = False,
+    check: bool = True,
+) -> Outcome:
+    """Runs a pipeline (a file's path, a document's text or a Pipeline) and returns its outcome.
+
+    `set` gives parameters; `limit` takes only the first items of each input; `only` stops at one
+    stage; `force` names stages to do anew; `retry` tries remembered failures again; `overwrite`
+    replaces other files under the outputs' names. With `check`, failed items raise RunFailed after
+    everything else is done; without, they stand in the outcome. Raises DocumentError, UsageError,
+    NotPermitted, ToolMissing, StoreError, ServerError.
+    """
+    source = ""
+    if not isinstance(pipeline, Pipeline):
+        source = str(pipeline) if "\n" not in str(pipeline) else ""
+        pipeline = load(pipeline, set=dict(set or {}))
+    else:
+        pipeline = pipeline.checked()
+    order = Order(
+        pipeline=pipeline,
+        base=pipeline.base.absolute(),
+        source=str(Path(source).absolute()) if source else "",
+        limit=limit,
+        only=only,
+        force=force,
+        retry=retry,
+        overwrite=overwrite,
+    )
+    outcome = run(order)
+    return _checked(outcome) if check else outcome
+
+
+def run_stage(
+    kind: str, source: str | Path, output: str | Path, *, overwrite: bool = False, **params: Any
+) -> Path:
+    """Runs one stage over one file and returns the result's path.
+
+    Raises RunFailed with the reason when the file cannot be done, and what `run_pipeline` raises.
+    """
+    order = single_stage(kind, [source], output, params, overwrite=overwrite)
+    return Path(_checked(run(order)).outputs[0])
+
+
+def _checked(outcome: Outcome) -> Outcome:
+    if outcome.state == "succeeded":
+        return outcome
+    failures = tuple((f.item, f.stage, f.reason) for f in outcome.failures)
+    if not failures:
+        raise RunFailed(f"run {outcome.run} was stopped before it was done")
+    first = outcome.failures[0]
+    more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
+    raise RunFailed(
+        f"{first.reason}{more}",
+        failures=failures,
+        hint=first.hint or f"`millrace show {outcome.run}` lists what failed",
+    )
