@@ -204,7 +204,7 @@ class StageSpec(Part):
 
 
 class Output(Part):
-    """Where results are delivered: `to` is a name template, see `templates`."""
+    """Where results are delivered: `to` is a name template, such as `out/{source.path}.mp4`."""
 
     source: str = Field(alias="from", description="The stage (or input) to deliver.")
     to: str = Field(

@@ -118,11 +118,11 @@ def _finding(
     told = (
         f", not {shown(value)}" if words[0].startswith("must ") and " not " not in words[0] else ""
     )
+    joint = " " if words[0].startswith(("must ", "has ", "needs ")) else ": "
     if not path:
-        return Finding(full, f"{what} {words[0]}{told}", at_key=isinstance(data, dict))
+        return Finding(full, f"{what}{joint}{words[0]}{told}", at_key=isinstance(data, dict))
     name = path[-1]
     subject = repr(name) if isinstance(name, str) else f"entry {name + 1} of {owner}"
-    joint = " " if words[0].startswith(("must ", "has ", "needs ")) else ": "
     return Finding(full, f"{subject}{joint}{words[0]}{told}{_advice(entry, value)}")
 
 
