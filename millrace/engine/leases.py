@@ -196,11 +196,14 @@ class LeaseBook:
         return [n for n in self._files.alive() if n.endswith((".held", ".queued"))]
 
     def _entries(self) -> list[_Entry]:
-        self._known = {n: self._known.get(n) or self._read(n) for n in self._names()}
+        found = ((name, self._known.get(name) or self._read(name)) for name in self._names())
+        self._known = {name: entry for name, entry in found if entry}
         return list(self._known.values())
 
-    def _read(self, name: str) -> _Entry:
+    def _read(self, name: str) -> _Entry | None:
         data = self._files.read(name)
+        if data is None:
+            return None
         try:
             request, claim = data.get("request"), data.get("claim")
             return _Entry(

@@ -99,12 +99,13 @@ class Ledger:
         *,
         warn: Callable[[str], None] | None = None,
         limit: int = LIMIT_ROWS,
+        busy_timeout: float = BUSY_TIMEOUT_S,
     ) -> None:
         url = where if isinstance(where, str) and "://" in where else f"sqlite:///{where}"
         self._warn = warn or logging.getLogger(__name__).warning
         self._limit = limit
         self._rates: dict[tuple[Any, ...], Rate | None] = {}
-        self._engine = _engine(url)
+        self._engine = _engine(url, busy_timeout)
         database = self._engine.url.database
         on_disk = self._engine.dialect.name == "sqlite" and database not in (None, "", ":memory:")
         self._path = Path(database) if on_disk and database else None
@@ -231,14 +232,13 @@ def recent_median(values: Sequence[float]) -> float:
     return weighted[-1][0]
 
 
-def _engine(url: str) -> sql.Engine:
+def _engine(url: str, busy_timeout: float) -> sql.Engine:
     try:
         parsed = sql.make_url(url)
         if parsed.get_backend_name() != "sqlite":
             return sql.create_engine(parsed, pool_pre_ping=True)
-        engine = sql.create_engine(
-            parsed, poolclass=NullPool, connect_args={"timeout": BUSY_TIMEOUT_S}
-        )
+        arguments = {"timeout": busy_timeout}
+        engine = sql.create_engine(parsed, poolclass=NullPool, connect_args=arguments)
     except (ArgumentError, NoSuchModuleError) as error:
         raise UsageError(
             f"the ledger's address is not one of a database: {error}",

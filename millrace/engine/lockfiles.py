@@ -28,13 +28,13 @@ PATIENCE_S = 60.0  # the folder is held for milliseconds; longer means a stopped
 
 
 class LockFolder:
-    """Files that end with their process. Use every method but `create` inside `locked()`."""
+    """Files that end with their process. Only `drop` may be used outside `locked()`."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, *, patience: float = PATIENCE_S) -> None:
+        self._folder, self._patience = folder, patience
         self._files: set[int] = set()
         self._opening = threading.Lock()
-        with trouble(folder):
+        with _trouble(folder):
             folder.mkdir(parents=True, exist_ok=True)
         # A forked child shares its parent's locks until it closes its copies of the descriptors.
         os.register_at_fork(
@@ -46,10 +46,10 @@ class LockFolder:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keeps every other process (and thread) out. Raises StoreError when one stays inside."""
-        with trouble(self._folder):
+        with _trouble(self._folder):
             file = self._open(FOLDER_LOCK, os.O_RDWR | os.O_CREAT)
         try:
-            with trouble(self._folder):
+            with _trouble(self._folder):
                 self._enter(file)
             yield
         finally:
@@ -57,7 +57,7 @@ class LockFolder:
 
     def create(self, name: str, data: dict[str, Any]) -> int:
         """Makes a file that lives until its descriptor, which is returned, is closed."""
-        with trouble(self._folder):
+        with _trouble(self._folder):
             file = self._open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL)
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -72,27 +72,29 @@ class LockFolder:
 
         Killed in between, it leaves a file that nobody has locked, which nobody reads.
         """
-        with trouble(self._folder):
+        with _trouble(self._folder):
             _write(file, data)
             (self._folder / name).rename(self._folder / new_name)
 
     def alive(self) -> list[str]:
         """Returns the names of the files whose processes live, sorted; removes the others."""
-        with trouble(self._folder):
+        with _trouble(self._folder):
             names = sorted(path.name for path in self._folder.iterdir())
             return [name for name in names if name != FOLDER_LOCK and not self._swept(name)]
 
-    def read(self, name: str) -> dict[str, Any]:
-        """Returns the content of a living file. Raises StoreError for what is none of ours."""
+    def read(self, name: str) -> dict[str, Any] | None:
+        """Returns the content of a file that was alive, or None when its owner dropped it since.
+
+        Raises StoreError for a file that is none of ours.
+        """
         path = self._folder / name
-        with trouble(self._folder):
-            text = path.read_bytes()
-        try:
-            data = json.loads(text)
+        with _trouble(self._folder), suppress(ValueError):
+            try:
+                data = json.loads(path.read_bytes())
+            except FileNotFoundError:
+                return None
             if isinstance(data, dict):
                 return data
-        except ValueError:
-            pass
         raise StoreError(
             f"{path} is locked by a running program but says nothing that can be read",
             hint="end that program; only Millrace may write in this folder",
@@ -121,7 +123,7 @@ class LockFolder:
         return True
 
     def _enter(self, file: int) -> None:
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + self._patience
         pause = 0.001
         while time.monotonic() < deadline:
             try:
@@ -133,7 +135,7 @@ class LockFolder:
             else:
                 return
         raise StoreError(
-            f"some process has kept {self._folder / FOLDER_LOCK} locked for {PATIENCE_S:g} s",
+            f"some process has kept {self._folder / FOLDER_LOCK} locked for {self._patience:g} s",
             hint="is a Millrace stopped (Ctrl-Z)? Continue it with `fg`, or end it",
         )
 
@@ -157,7 +159,7 @@ class LockFolder:
 
 
 @contextmanager
-def trouble(folder: Path) -> Iterator[None]:
+def _trouble(folder: Path) -> Iterator[None]:
     """Turns what the file system refuses into a StoreError that says what to do."""
     try:
         yield

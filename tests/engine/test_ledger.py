@@ -194,13 +194,10 @@ def test_a_table_of_an_older_version_is_left_in_peace(tmp_path: Path) -> None:
         assert database.execute("SELECT kind FROM work_0").fetchall() == [("old",)]
 
 
-def test_a_locked_ledger_loses_rows_with_a_warning(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("millrace.engine.ledger.BUSY_TIMEOUT_S", 0.1)
+def test_a_locked_ledger_loses_rows_with_a_warning(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     said: list[str] = []
-    ledger = Ledger(path, warn=said.append)
+    ledger = Ledger(path, warn=said.append, busy_timeout=0.1)
     ledger.record([ROW])
     blocker = sqlite3.connect(path, isolation_level=None)
     blocker.execute("BEGIN EXCLUSIVE")
