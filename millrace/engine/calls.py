@@ -20,7 +20,7 @@ from pydantic import BaseModel, ValidationError
 
 from millrace.engine import stages, wire
 from millrace.engine.blame import disk_full, failure_of, whose, word_of
-from millrace.engine.claims import BrokenKind, Claims
+from millrace.engine.claims import BrokenKind, Claims, require_plain
 from millrace.engine.devices import Device, inventory
 from millrace.engine.environment import confined
 from millrace.engine.errors import ItemError, MillraceError, UsageError
@@ -91,6 +91,7 @@ class Calls:
         stage = self._load()
         try:
             outline = stage.measure(command.item)
+            require_plain(stage.kind, outline.facts)
         except (UsageError, BrokenKind):
             raise
         except (Exception, SystemExit) as error:  # noqa: BLE001  whatever a kind raises
@@ -183,6 +184,7 @@ class Calls:
         batch = batches[answer.key]
         try:
             claims.place(answer.path)
+            require_plain(stage.kind, answer.facts)
             stage.check(batch, answer)
         except (Exception, SystemExit) as error:  # noqa: BLE001
             failure = failure_of(stage.kind, batch.key, batch.item.name, error)

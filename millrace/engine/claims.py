@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
+
+from pydantic import JsonValue
 
 
 class BrokenKind(Exception):
     """A kind broke the contract; the message says how."""
+
+
+def require_plain(kind: str, facts: Mapping[str, JsonValue]) -> None:
+    """Raises BrokenKind for facts that JSON cannot carry: NaN and infinity become null on the way.
+
+    Everything else that is no JSON the model has refused already.
+    """
+    try:
+        json.dumps(facts, allow_nan=False)
+    except ValueError as error:
+        raise BrokenKind(f"{kind} gave facts that are not plain JSON: {error}") from error
 
 
 class Claims:
