@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BeforeValidator, PlainSerializer
+from pydantic import PlainSerializer, PlainValidator
 
 _FICLONE = 0x40049409  # ioctl number of a copy-on-write clone, linux/fs.h
 
@@ -26,13 +26,19 @@ def _path_out(path: Path) -> str:
         return _BYTES + raw.hex()
 
 
-def _path_in(value: object) -> object:
-    if isinstance(value, str) and value.startswith(_BYTES):
+def _path_in(value: object) -> Path:
+    if isinstance(value, Path):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("must be a path")
+    if value.startswith(_BYTES):
         return Path(os.fsdecode(bytes.fromhex(value.removeprefix(_BYTES))))
-    return value
+    return Path(value)
 
 
-AnyPath = Annotated[Path, BeforeValidator(_path_in), PlainSerializer(_path_out, when_used="json")]
+AnyPath = Annotated[
+    Path, PlainValidator(_path_in), PlainSerializer(_path_out, return_type=str, when_used="json")
+]
 """A path that survives JSON even where its bytes are no valid text."""
 
 

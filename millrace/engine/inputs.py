@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
@@ -51,11 +53,11 @@ def _own_folders(order: Order) -> list[Path]:
 
 
 def _roots(order: Order) -> set[Path]:
-    """Folders that an input names in so many words, and those above: not ours alone."""
+    """Folders that an input's pattern starts from, and those above: not ours alone."""
     roots: set[Path] = set()
     for source in order.pipeline.inputs.values():
-        for text in (*source.files, *source.folders):
-            fixed = Path(text.split("*")[0].split("?")[0].split("[")[0])
-            path = order.base / (fixed if text.endswith("/") else fixed.parent)
-            roots |= {path.resolve(), *path.resolve().parents}
+        for text in (*source.files, *source.folders, source.manifest or ""):
+            start = re.split(r"[*?\[]", text)[0].rpartition("/")[0]
+            path = Path(os.path.normpath(order.base / Path(start).expanduser()))
+            roots |= {path, *path.parents}
     return roots
