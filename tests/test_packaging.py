@@ -137,6 +137,7 @@ def test_a_clone_checks_the_two_links_out_as_links(repository: Path, tmp_path: P
         assert (clone / "millrace" / name).readlink() == Path("..") / name
 
 
+@pytest.mark.slow
 def test_a_type_checker_follows_the_links_from_a_persons_project(
     project: Path, repository: Path
 ) -> None:
@@ -153,6 +154,7 @@ def test_a_type_checker_follows_the_links_from_a_persons_project(
     assert "import-untyped" not in said
 
 
+@pytest.mark.slow
 def test_an_import_against_the_arrows_breaks_the_boundaries(
     repository: Path, tmp_path: Path
 ) -> None:
