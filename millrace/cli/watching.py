@@ -1,0 +1,109 @@
+"""Carrying out a work order while a person or a script watches, and telling what came of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import typer
+
+from millrace.cli.display import Display
+from millrace.cli.words import count, counts, duration, safe
+from millrace.engine.outcome import Outcome
+from millrace.engine.runs import Order, Run
+
+_SHOWN = 20  # failures told at the end; `show` and the report have all of them
+
+
+def carry_out(order: Order, *, as_json: bool) -> int:
+    """Runs a work order, shows its progress, tells its outcome, and returns the exit code."""
+    from millrace import flows
+
+    display = Display(order, quiet=as_json)
+    with _stoppable() as stopper, display:
+
+        def begun(run: Run) -> None:
+            stopper.run = run
+            display.watch(run)
+
+        outcome = flows.run(order, say=display.say, on_run=begun)
+    if as_json:
+        typer.echo(json.dumps(summary(outcome)))
+    else:
+        tell(outcome)
+    return outcome.exit_code
+
+
+def summary(outcome: Outcome) -> dict[str, object]:
+    """Returns the one JSON object that `run --json` ends with."""
+    failures = [{"item": f.item, "stage": f.stage, "reason": f.reason} for f in outcome.failures]
+    return {
+        "run": outcome.run,
+        "state": outcome.state,
+        "items": outcome.items,
+        "failures": failures,
+        "outputs": list(outcome.outputs),
+        "seconds": outcome.seconds,
+    }
+
+
+def tell(outcome: Outcome) -> None:
+    """Prints what came of a run."""
+    for failed in outcome.failures[:_SHOWN]:
+        typer.secho(safe(f"{failed.item} ({failed.stage}): {failed.reason}"), fg=_red(), err=True)
+        if failed.hint:
+            typer.echo(safe(f"    {failed.hint}"), err=True)
+    if len(outcome.failures) > _SHOWN:
+        typer.echo(f"… and {len(outcome.failures) - _SHOWN} more failures", err=True)
+    state = "interrupted" if outcome.interrupted else outcome.state
+    typer.echo(f"{state}: {counts(outcome.items)}, in {duration(outcome.seconds)}")
+    if len(outcome.outputs) <= 3:
+        for path in outcome.outputs:
+            typer.echo(f"  {safe(path)}")
+    else:
+        typer.echo(
+            f"  {count(len(outcome.outputs), 'output')}, the first {safe(outcome.outputs[0])}"
+        )
+    if outcome.interrupted:
+        typer.echo("what is done is kept; the same command continues it")
+    typer.echo(f"run {outcome.run}: `millrace show {outcome.run}` tells more")
+
+
+class _Stopper:
+    """What the first Ctrl-C does: ask the run to stop. The second ends the process at once."""
+
+    def __init__(self) -> None:
+        self.run: Run | None = None
+        self._asked = False
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        if self.run is None or self._asked:
+            raise KeyboardInterrupt
+        self._asked = True
+        self.run.request_stop("Ctrl-C" if number == signal.SIGINT else "a signal")
+        sys.stderr.write("\nstopping cleanly; Ctrl-C again ends it at once\n")
+
+
+@contextmanager
+def _stoppable() -> Iterator[_Stopper]:
+    stopper = _Stopper()
+    if threading.current_thread() is not threading.main_thread():
+        yield stopper
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, stopper) for number in numbers}
+    try:
+        yield stopper
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _red() -> str | None:
+    return None if "NO_COLOR" in os.environ else typer.colors.RED

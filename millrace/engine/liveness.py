@@ -1,0 +1,68 @@
+"""Whether a run is under way, from its journal and its process; cheap for journals of any size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import psutil
+
+from millrace.engine.journal import Record
+from millrace.engine.runs import Run
+
+_TAIL_BYTES = 65_536
+_STARTED_SLACK_SECONDS = 2.0
+
+
+def ending(run: Run) -> Record | None:
+    """Returns the record that ends a run, None while there is none."""
+    for line in reversed(_tail(run.journal / "conductor.jsonl")):
+        record = _parsed(line)
+        if record and record.event == "ended":
+            return record
+    return None
+
+
+def state(run: Run) -> str:
+    """Returns succeeded, partial, failed, interrupted, running, or `died`: it has no end and no
+    process (killed, or the machine went down); running it again continues it."""
+    ended = ending(run)
+    if ended:
+        word = str(ended.data.get("state", ""))
+        return "interrupted" if ended.data.get("interrupted") else word
+    return "running" if _alive(run) else "died"
+
+
+def _alive(run: Run) -> bool:
+    begun = next((r for r in map(_parsed, _head(run.journal / "run.jsonl")) if r), None)
+    if begun is None or begun.event != "started":
+        return False
+    try:
+        process = psutil.Process(int(begun.data["pid"]))
+        # a process that began after the run did has only inherited the number
+        return bool(process.create_time() <= begun.at + _STARTED_SLACK_SECONDS)
+    except (psutil.Error, KeyError, ValueError):
+        return False
+
+
+def _parsed(line: bytes) -> Record | None:
+    try:
+        return Record.parse(line.decode())
+    except (ValueError, KeyError):
+        return None
+
+
+def _head(path: Path) -> list[bytes]:
+    try:
+        with path.open("rb") as file:
+            return [file.readline()]
+    except OSError:
+        return []
+
+
+def _tail(path: Path) -> list[bytes]:
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - _TAIL_BYTES))
+            return file.read().splitlines()
+    except OSError:
+        return []
