@@ -18,6 +18,7 @@ from millrace.engine.specs import (
     Goal,
     Input,
     LabelField,
+    Name,
     Output,
     Part,
     Schedule,
@@ -40,7 +41,7 @@ class Header(Part):
     """What stands at the top of a document beside its sections."""
 
     version: int
-    name: str
+    name: Name
     label: LabelField | None = None
 
 

@@ -14,15 +14,13 @@ them with the warnings. A pipeline built in Python is checked by `checked()`.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError
-from ruamel.yaml import YAML
 
-from millrace.engine import semantics, source_map, templates
+from millrace.engine import semantics, source_map, templates, yaml_text
 from millrace.engine.catalogue import Catalogue
 from millrace.engine.document import Draft, NoText, follows, read, text_of
 from millrace.engine.errors import DocumentError
@@ -33,6 +31,7 @@ from millrace.engine.specs import (
     Goal,
     Input,
     LabelField,
+    Name,
     Output,
     Part,
     Resources,
@@ -64,7 +63,7 @@ class Pipeline(Part):
     """
 
     version: Literal[1] = 1
-    name: str
+    name: Name
     label: LabelField | None = Field(
         default=None, description="How sensitive the data is; restricted when omitted."
     )
@@ -120,12 +119,7 @@ class Pipeline(Part):
         document = {"version": self.version, "name": self.name}
         if "parameters" in data:
             document["parameters"] = data["parameters"]
-        text = io.StringIO()
-        writer = YAML(typ="rt")
-        writer.width = 10_000_000  # folding a long text would change how it reads
-        writer.allow_unicode = True
-        writer.dump(document | escaped(body), text)
-        return text.getvalue()
+        return yaml_text.dump(document | escaped(body))
 
 
 def load(

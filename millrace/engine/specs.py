@@ -84,7 +84,14 @@ def _cron(value: object) -> object:
     return value
 
 
+def _name(value: object) -> object:
+    if isinstance(value, str) and not (value.isprintable() and value.strip() and len(value) <= 100):
+        raise ValueError("must be one line of text, at most 100 characters")
+    return value
+
+
 _TEXTS = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+Name = Annotated[str, BeforeValidator(_name)]
 LabelField = Annotated[
     Label,
     BeforeValidator(_label),
