@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import queue
+import secrets
 import signal
 import subprocess
 import sys
@@ -33,7 +34,9 @@ class Child:
     """A running child. Thread-safe. `lost` says why it ended, once it has."""
 
     def __init__(self, *, log: Path, scratch: Path, environment: Mapping[str, str]) -> None:
-        self._log, self._scratch, self._environment = log, scratch, environment
+        self._log, self._scratch = log, scratch
+        self._mark = secrets.token_hex(8)
+        self._environment = {**environment, group.MARK: self._mark}
         self._said: queue.SimpleQueue[wire.Said | None] = queue.SimpleQueue()
         self._started: queue.SimpleQueue[OSError | None] = queue.SimpleQueue()
         self._process: subprocess.Popen[bytes]
@@ -99,7 +102,7 @@ class Child:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 cwd=self._scratch,
-                env=dict(self._environment),
+                env=self._environment,
                 pass_fds=(write,),
                 start_new_session=True,
             )
@@ -119,8 +122,7 @@ class Child:
             reader.start()
         self._started.put(None)
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # not reaped: keeps the number
-        group.send(process.pid, signal.SIGKILL)
-        group.emptied(process.pid, _EMPTY_S)
+        group.sweep(process.pid, self._mark, _EMPTY_S)
         with self._signals:
             self._reaped = True
             process.wait()

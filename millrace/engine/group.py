@@ -1,7 +1,8 @@
-"""Process groups of Linux: who is in one, what it weighs, how it ends.
+"""The processes around a session: who they are, what they weigh, how they end. Linux only.
 
-The processes of a session (the child, its guard, its tools and what those start) are one group,
-led by the child, so that one signal reaches them all.
+The child, its guard, its tools and what those start are one process group, led by the child, so
+that one signal reaches them all. Some tools start groups of their own (PySpark's daemon does), so
+the kernel's session counts as well; and some leave even that, so each carries a mark.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
+MARK = "MILLRACE_SESSION"  # variable by which a process is known that left its session
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _GONE = (ProcessLookupError, FileNotFoundError, PermissionError, ValueError, IndexError)
 
@@ -29,13 +31,21 @@ def die_with(parent: int) -> None:
 
 
 def members(group: int) -> list[int]:
-    """Returns the process ids of the group that still run (a zombie does not)."""
+    """Returns the ids of the processes led by `group` that still run (a zombie does not)."""
     found = []
-    with os.scandir("/proc") as entries:
-        pids = [int(entry.name) for entry in entries if entry.name.isdigit()]
-    for pid in pids:
+    for pid in _everything():
         with suppress(*_GONE):
-            if os.getpgid(pid) == group and _state(pid) not in "ZX":
+            if os.getsid(pid) == group and _stat(pid)[0] not in "ZX":
+                found.append(pid)
+    return found
+
+
+def marked(mark: str) -> list[int]:
+    """Returns the ids of this user's processes that were started with the mark."""
+    found, wanted = [], f"{MARK}={mark}".encode()
+    for pid in _everything():
+        with suppress(*_GONE):
+            if wanted in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
                 found.append(pid)
     return found
 
@@ -43,9 +53,7 @@ def members(group: int) -> list[int]:
 def descendants(pid: int) -> list[int]:
     """Returns the process ids below a process: its children, theirs, and so on."""
     parents: dict[int, int] = {}
-    with os.scandir("/proc") as entries:
-        pids = [int(entry.name) for entry in entries if entry.name.isdigit()]
-    for one in pids:
+    for one in _everything():
         with suppress(*_GONE):
             parents[one] = int(_stat(one)[1])
     found: list[int] = []
@@ -88,9 +96,23 @@ def memory_over(group: int, limit: int) -> int:
 
 
 def send(group: int, number: int) -> None:
-    """Sends the signal to every process of the group, if there is one."""
-    with suppress(ProcessLookupError, PermissionError):
+    """Sends the signal to every process led by `group`, if there is one."""
+    with suppress(*_GONE):
         os.killpg(group, number)
+    for pid in members(group):
+        with suppress(*_GONE):
+            if os.getpgid(pid) != group:
+                os.kill(pid, number)
+
+
+def sweep(group: int, mark: str, seconds: float) -> bool:
+    """Kills what is left of a group and of what carries its mark; waits up to `seconds` until
+    nothing runs. True when that is so."""
+    send(group, signal.SIGKILL)
+    for pid in marked(mark):
+        with suppress(*_GONE):
+            os.kill(pid, signal.SIGKILL)
+    return emptied(group, seconds)
 
 
 def emptied(group: int, seconds: float) -> bool:
@@ -103,8 +125,9 @@ def emptied(group: int, seconds: float) -> bool:
     return True
 
 
-def _state(pid: int) -> str:
-    return _stat(pid)[0]
+def _everything() -> list[int]:
+    with os.scandir("/proc") as entries:
+        return [int(entry.name) for entry in entries if entry.name.isdigit()]
 
 
 def _stat(pid: int) -> list[str]:

@@ -20,7 +20,7 @@ import threading
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
-from millrace.engine.group import die_with, send
+from millrace.engine.group import MARK, die_with, sweep
 
 if TYPE_CHECKING:
     from millrace.engine.wire import Command
@@ -65,7 +65,7 @@ def _guard(commands: int, events: int) -> int:
     watcher = select.poll()
     watcher.register(commands, 0)  # hang-up is reported without being asked for
     watcher.poll()
-    send(os.getpgrp(), signal.SIGKILL)
+    sweep(os.getpgrp(), os.environ[MARK], 0)
     os._exit(0)
 
 

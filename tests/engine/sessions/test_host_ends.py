@@ -111,9 +111,10 @@ def test_a_lost_host_stays_lost(bench: Any) -> None:
         list(host.run([bench.batch("b")], bench.folder / "out"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("word", ["hang", "tool-hang"])
 def test_a_session_without_progress_is_ended(bench: Any, word: str) -> None:
-    host = bench.host(Limits(quiet_seconds=1.0))
+    host = bench.host(Limits(quiet_seconds=3.0))
     began = time.monotonic()
 
     finished, lost = lost_in(
@@ -121,11 +122,12 @@ def test_a_session_without_progress_is_ended(bench: Any, word: str) -> None:
     )
 
     assert (finished, lost.code) == (["a"], "no_progress")
-    assert time.monotonic() - began < 6
+    assert time.monotonic() - began < 15
 
 
+@pytest.mark.slow
 def test_output_that_grows_is_progress(bench: Any) -> None:
-    host = bench.host(Limits(quiet_seconds=0.9))
+    host = bench.host(Limits(quiet_seconds=3.0))
 
     answers = bench.run(host, bench.batch("a", "!grow\n1234"))
 
@@ -147,6 +149,7 @@ def test_a_file_that_hangs_its_measuring_is_given_up(bench: Any) -> None:
     assert lost.value.code == "no_progress"
 
 
+@pytest.mark.slow
 def test_a_session_that_outgrows_its_memory_is_ended(bench: Any) -> None:
     host = bench.host(Limits(memory=150 << 20))
 
@@ -175,11 +178,12 @@ def test_a_kind_that_reports_progress_stops_when_asked_and_cleans_up(bench: Any)
     thread.join()
 
     assert codes == ["cancelled"]
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 3
     assert members(group) == []
     assert "session closed" in bench.log
 
 
+@pytest.mark.slow
 def test_a_deaf_kind_its_tool_and_the_tools_child_are_gone_within_five_seconds(bench: Any) -> None:
     host = bench.host()
     thread, codes = in_background(host, bench.batch("a", "!deaf"), bench.folder / "out")
@@ -238,6 +242,18 @@ def test_kill_9_of_the_child_takes_its_tools_along(bench: Any) -> None:
     assert not runs(grandchild)
 
 
+def test_tools_that_left_the_group_or_the_session_end_with_it_too(bench: Any) -> None:
+    host = bench.host()
+    bench.run(host, bench.batch("a", "!strays"))
+    strays = [int(word) for word in (bench.folder / "in" / "strays").read_text().split()]
+    alive = [pid for pid in strays if runs(pid)]
+
+    host.close()
+
+    assert alive == strays
+    assert until(lambda: not any(map(runs, strays)), 3)
+
+
 @pytest.mark.parametrize("also", ["parent alone", "parent and session", "stopped session"])
 def test_kill_9_of_the_parent_leaves_nothing(bench: Any, also: str) -> None:
     bench.item("a", "!tool-and-hang")
@@ -256,6 +272,7 @@ def test_kill_9_of_the_parent_leaves_nothing(bench: Any, also: str) -> None:
     assert until(lambda: members(group) == [], 3)
 
 
+@pytest.mark.slow
 def test_waiting_for_a_lease_is_life(
     bench: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -272,14 +289,14 @@ def test_waiting_for_a_lease_is_life(
         device=Device(),
         log=bench.folder / "log",
         scratch=bench.folder / "scratch",
-        limits=Limits(quiet_seconds=1.2, wall_seconds=2.0),
+        limits=Limits(quiet_seconds=3.0, wall_seconds=4.0),
     )
     bench.hosts.append(host)
     lease = LeaseBook(bench.folder / "leases", inventory()).acquire(Needs(cores=1))
-    threading.Timer(3.0, lease.release).start()
+    threading.Timer(5.0, lease.release).start()
     began = time.monotonic()
 
     answers = bench.run(host, bench.batch("a"))
 
     assert isinstance(answers["a"], Result)
-    assert time.monotonic() - began > 2.5
+    assert time.monotonic() - began > 4.5

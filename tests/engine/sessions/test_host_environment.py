@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
-import time
 from typing import Any
 
 import pytest
@@ -124,12 +124,13 @@ def test_a_session_loads_nothing_but_its_kind_and_pydantic() -> None:
     assert {"prefect", "sqlalchemy", "numpy", "rich", "typer", "fsspec"}.isdisjoint(loaded)
 
 
-def test_a_session_begins_its_first_batch_soon_after_it_is_asked(bench: Any) -> None:
-    taken = []
-    for name in "abc":
-        with bench.host(Limits()) as host:
-            began = time.monotonic()
-            next(host.run([bench.batch(name)], bench.folder / name))
-            taken.append(time.monotonic() - began)
+def test_a_session_is_ready_for_its_first_batch_within_little_work(bench: Any) -> None:
+    def spent() -> float:
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return used.ru_utime + used.ru_stime
 
-    assert min(taken) < 0.6  # seconds; the best of three, for others may be using the machine
+    before = spent()
+    with bench.host(Limits()) as host:
+        next(host.run([bench.batch("a")], bench.folder / "a"))
+
+    assert spent() - before < 0.6  # seconds of one core, which is what it takes on an idle one

@@ -6,7 +6,6 @@ It shows that the conformance kit notices each.
 from __future__ import annotations
 
 import os
-import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -97,8 +96,6 @@ class Crooked:
                 answer.path.write_bytes(os.urandom(size))
             case "leaves files outside":
                 (out.parent / "droppings").touch()
-            case "leaves a process":
-                subprocess.Popen(["sleep", "60"], start_new_session=True)
 
     def join(
         self, session: Any, batch: Batch, parts: Sequence[Result], out: Path, progress: Progress

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -165,6 +166,16 @@ def _tool_and_hang(batch: Batch, out: Path) -> None:
         time.sleep(1)
 
 
+def _strays(batch: Batch, out: Path) -> Result:
+    """Starts a tool in a group of its own and one in a session of its own, and forgets them."""
+    stray = [
+        subprocess.Popen(["sleep", "600"], **apart)
+        for apart in ({"process_group": 0}, {"start_new_session": True})
+    ]
+    (batch.item.path.parent / "strays").write_text(" ".join(str(one.pid) for one in stray))
+    return _result(batch, _written(batch, out / f"{batch.key}.txt"))
+
+
 def _start_family(batch: Batch, script: str) -> None:
     """Starts a tool that starts another, and writes down the ids of all three beside the input."""
     folder = batch.item.path.parent
@@ -188,7 +199,7 @@ def _grow(batch: Batch, out: Path) -> Result:
         for byte in batch.item.path.read_bytes():
             file.write(bytes([byte]))
             file.flush()
-            time.sleep(0.2)
+            time.sleep(0.5)
     return _result(batch, path)
 
 
@@ -262,6 +273,7 @@ _FAULTS: dict[str, Callable[[Batch, Path], Result | Failure | None]] = {
     "deaf": _hang_deaf,
     "tool-killed": _tool_killed,
     "eat": _eat,
+    "strays": _strays,
     "grow": _grow,
     "tool-and-hang": _tool_and_hang,
     "other-key": lambda b, o: _result(b, _written(b, o / "x.txt"), key="stranger"),
