@@ -92,6 +92,8 @@ class Rehearsal:
         place.parent.mkdir()
         members: tuple[Path, ...] = ()
         if path.is_dir():
+            if path.resolve() in place.parents:
+                raise ValueError(f"the kit's own folder {self.tmp} lies in the input {path}")
             shutil.copytree(path, place)
             members = tuple(sorted(file for file in place.iterdir()))
         elif path.exists():

@@ -1,0 +1,3 @@
+"""The packages here bring tests of their own, which run where the package is installed."""
+
+collect_ignore_glob = ["*/tests/*"]
