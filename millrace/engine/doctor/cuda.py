@@ -7,7 +7,7 @@ semantics; ONNX Runtime's page on the CUDA execution provider.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from millrace.engine.devices import Host, size
@@ -19,14 +19,19 @@ SMALL_CACHE = 1 << 30  # bytes; the driver's default, which one framework's kern
 LARGEST_CACHE = 1 << 32
 
 
-def findings(host: Host, environment: Mapping[str, str]) -> Iterator[Finding]:
-    """Yields what the environment sets that costs speed. Of a host without GPUs, only mistakes."""
+def findings(
+    host: Host, environment: Mapping[str, str], version: Callable[[str], str] = installed
+) -> Iterator[Finding]:
+    """Yields what the environment sets that costs speed. Of a host without GPUs, only mistakes.
+
+    `version` tells the version of an installed Python package, or "".
+    """
     yield from _cache(environment, usable=bool(host.gpus))
     yield from _loading(environment)
-    yield from _tf32(host, environment)
+    yield from _tf32(host, environment, version)
     if host.gpus:
-        yield from _runtime()
-        yield from _allocators(environment)
+        yield from _runtime(version)
+        yield from _allocators(environment, version)
 
 
 def _cache(environment: Mapping[str, str], *, usable: bool) -> Iterator[Finding]:
@@ -43,7 +48,7 @@ def _cache(environment: Mapping[str, str], *, usable: bool) -> Iterator[Finding]
     home = Path(environment.get("HOME") or "~").expanduser()
     folder = Path(environment.get("CUDA_CACHE_PATH") or home / ".nv" / "ComputeCache")
     there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
-    if not os.access(there, os.W_OK):
+    if not (there.is_dir() and os.access(there, os.W_OK)):
         fix = "set CUDA_CACHE_PATH to a local folder that you may write"
         text = f"the kernel cache {folder} cannot be written: {again}"
         yield Finding(area=AREA, level="warn", text=text, fix=fix)
@@ -65,7 +70,9 @@ def _loading(environment: Mapping[str, str]) -> Iterator[Finding]:
         yield Finding(area=AREA, level="warn", text=text, fix="unset it; it is for debugging")
 
 
-def _tf32(host: Host, environment: Mapping[str, str]) -> Iterator[Finding]:
+def _tf32(
+    host: Host, environment: Mapping[str, str], version: Callable[[str], str]
+) -> Iterator[Finding]:
     override = environment.get("NVIDIA_TF32_OVERRIDE")
     if override == "0":
         text = (
@@ -77,14 +84,14 @@ def _tf32(host: Host, environment: Mapping[str, str]) -> Iterator[Finding]:
     if not capable:
         return
     text = "TF32: ONNX Runtime and TensorRT use it unless told otherwise"
-    if installed("torch"):
+    if version("torch"):
         text += "; torch uses it for convolutions, not for matrix products"
-    fix = 'for torch: torch.set_float32_matmul_precision("high")' if installed("torch") else ""
+    fix = 'for torch: torch.set_float32_matmul_precision("high")' if version("torch") else ""
     yield Finding(area=AREA, level="ok", text=f"{text}. What a session uses: not measured", fix=fix)
 
 
-def _runtime() -> Iterator[Finding]:
-    gpu, cpu = installed("onnxruntime-gpu"), installed("onnxruntime")
+def _runtime(version: Callable[[str], str]) -> Iterator[Finding]:
+    gpu, cpu = version("onnxruntime-gpu"), version("onnxruntime")
     if gpu:
         yield Finding(area=AREA, level="ok", text=f"onnxruntime-gpu {gpu}")
     else:
@@ -94,7 +101,7 @@ def _runtime() -> Iterator[Finding]:
         yield Finding(area=AREA, level="warn", text=text, fix=fix)
 
 
-def _allocators(environment: Mapping[str, str]) -> Iterator[Finding]:
+def _allocators(environment: Mapping[str, str], version: Callable[[str], str]) -> Iterator[Finding]:
     if environment.get("PYTORCH_NO_CUDA_MEMORY_CACHING", "0") == "1":
         text = (
             "PYTORCH_NO_CUDA_MEMORY_CACHING=1: torch asks the driver for every tensor, very slowly"
@@ -102,11 +109,11 @@ def _allocators(environment: Mapping[str, str]) -> Iterator[Finding]:
         yield Finding(area=AREA, level="warn", text=text, fix="unset it; it is for debugging")
     names = ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF")
     setting = next((environment[name] for name in names if environment.get(name)), "")
-    if installed("torch") and "expandable_segments:True" not in setting:
+    if version("torch") and "expandable_segments:True" not in setting:
         text = "torch's allocator keeps fixed segments: changing shapes fragment the VRAM"
         fix = "PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True (newer torch: PYTORCH_ALLOC_CONF)"
         yield Finding(area=AREA, level="note", text=text, fix=fix)
-    if installed("tensorflow") and environment.get("TF_FORCE_GPU_ALLOW_GROWTH") != "true":
+    if version("tensorflow") and environment.get("TF_FORCE_GPU_ALLOW_GROWTH") != "true":
         text = "TensorFlow takes all VRAM at its start, more than its lease"
         fix = "TF_FORCE_GPU_ALLOW_GROWTH=true, and TF_GPU_ALLOCATOR=cuda_malloc_async"
         yield Finding(area=AREA, level="warn", text=text, fix=fix)

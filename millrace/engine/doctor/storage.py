@@ -91,7 +91,7 @@ def _links(home: Path, here: Path) -> Finding:
     return Finding(
         area=AREA,
         level="note",
-        text=f"{here} is on another file system than the store: every result is copied, which costs "
-        "its size in disk and the time of one copy",
+        text=f"{here} is on another file system than the store: results are copied, at the cost "
+        "of its size in disk and the time of one copy",
         fix="put MILLRACE_HOME on the file system of the results",
     )
