@@ -10,9 +10,9 @@ from pathlib import Path
 
 import typer
 
-from millrace.cli.words import safe
 from millrace.engine.errors import MillraceError
 from millrace.engine.settings import settings
+from millrace.engine.words import safe
 
 
 def tell(error: MillraceError) -> None:

@@ -6,9 +6,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from millrace.cli.words import count, duration, number, safe, size
 from millrace.engine.cost import Money
 from millrace.engine.plan import Plan, StagePlan
+from millrace.engine.words import count, duration, number, safe, size
 
 _SHOWN = 10  # refusals; `--json` has all of them
 

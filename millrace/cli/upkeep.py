@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from millrace.cli.options import Json, Yes
-from millrace.cli.words import count, size
 from millrace.engine.settings import settings
+from millrace.engine.words import count, size
 
 
 def register(app: typer.Typer) -> None:
