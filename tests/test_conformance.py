@@ -114,3 +114,24 @@ def test_a_kind_that_does_not_refuse_bad_input_is_told_so(
 ) -> None:
     with pytest.raises(AssertionError, match=sentence):
         check("faults.bytes", {}, inputs, tmp_path, bad)
+
+
+@pytest.mark.slow
+def test_the_kind_in_the_guide_conforms(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guide = (repository / "docs" / "your-own-kind.md").read_text()
+    code = guide.partition("```python\n")[2].partition("```")[0]
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / "pack.py").write_text(code)
+    (tmp_path / "good.txt").write_text("words " * 100)
+    monkeypatch.syspath_prepend(str(tmp_path / "lib"))
+    from pack import Pack
+
+    conformance(
+        Pack,
+        {"level": 9},
+        good=[tmp_path / "good.txt"],
+        bad=[tmp_path / "missing", tmp_path / "lib"],
+        tmp=tmp_path / "bench",
+    )

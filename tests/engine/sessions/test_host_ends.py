@@ -272,6 +272,21 @@ def test_kill_9_of_the_parent_leaves_nothing(bench: Any, also: str) -> None:
     assert until(lambda: members(group) == [], 3)
 
 
+def test_the_kernel_itself_ends_a_tool_whose_session_and_guard_are_gone(bench: Any) -> None:
+    bench.item("a", "!tool-and-hang")
+    parent = subprocess.Popen([sys.executable, "-c", PARENT, str(bench.folder)])
+    session, tool, grandchild = family(bench.folder)
+    guards = set(members(session)) - {session, tool, grandchild}
+
+    for pid in (*guards, parent.pid, session):
+        os.kill(pid, signal.SIGKILL)
+    parent.wait()
+
+    assert len(guards) == 1
+    assert until(lambda: not runs(tool), 3)
+    os.kill(grandchild, signal.SIGKILL)  # nobody is left to do it
+
+
 @pytest.mark.slow
 def test_waiting_for_a_lease_is_life(
     bench: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
