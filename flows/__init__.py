@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from contextlib import suppress
 
 from millrace.engine.errors import ServerError
+from millrace.engine.journal import Journal
 from millrace.engine.outcome import Outcome
 from millrace.engine.prefect import recording
+from millrace.engine.report import write_report
 from millrace.engine.runs import Order, Run, Runs
 from millrace.engine.settings import Settings, settings
 
@@ -30,11 +34,22 @@ def run(
         from millrace.flows.pipeline import pipeline
 
         this = Runs(here).create(order)
+        _begin(this, order)
         on_run(this)
-        state = pipeline(this.id, return_state=True)
-        outcome = state.result(raise_on_failure=False)
+        try:
+            state = pipeline(this.id, return_state=True)
+            outcome = state.result(raise_on_failure=False)
+        finally:
+            with suppress(OSError):  # the run is what counts, not the page about it
+                write_report(this, here)
     if isinstance(outcome, Outcome):
         return outcome
     if isinstance(outcome, BaseException):
         raise outcome
     raise ServerError(f"Prefect ended run {this.id} in an unexpected state: {state.name}")
+
+
+def _begin(run: Run, order: Order) -> None:
+    journal = Journal(run.journal, "run")
+    journal.write("started", run=run.id, pid=os.getpid(), pipeline=order.pipeline.name)
+    journal.close()
