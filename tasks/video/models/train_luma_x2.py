@@ -161,9 +161,15 @@ class Collapsible(nn.Module):  # type: ignore[misc]
             self.narrow.append(nn.Parameter(narrow))
             conv.weight.requires_grad_(False)
             nn.init.zeros_(conv.bias)
-        inner = self.plain.convolutions[1:-1]
-        identity = nn.init.dirac_(torch.empty_like(inner[0].weight))
-        self.register_buffer("identity", identity)
+        self.identity = nn.init.dirac_(torch.empty(WIDTH_CHANNELS, WIDTH_CHANNELS, 3, 3))
+
+    def adopt(self, weights: dict[str, Any]) -> None:
+        """Takes the weights of a plain network over, so that the products give its kernels."""
+        self.plain.load_state_dict(weights)
+        with torch.no_grad():
+            for number, made in enumerate(self.kernels()):
+                missing = (self.plain.convolutions[number].weight - made).flatten(1)
+                self.wide[number] += torch.linalg.pinv(self.narrow[number]) @ missing
 
     def kernels(self) -> list[Any]:
         """Returns the kernels multiplied out."""
@@ -191,10 +197,9 @@ class Average:
         with torch.no_grad():
             for conv, kernel in zip(trained.plain.convolutions, trained.kernels(), strict=True):
                 conv.weight.copy_(kernel)
-            for mine, theirs in zip(
-                self.plain.parameters(), trained.plain.parameters(), strict=True
-            ):
-                mine.mul_(keep).add_(theirs, alpha=1 - keep)
+            theirs = list(trained.plain.parameters())
+            for number, mine in enumerate(self.plain.parameters()):
+                mine.mul_(keep).add_(theirs[number], alpha=1 - keep)
 
 
 def psnr(network: Any, pairs: list[Pair]) -> float:
@@ -216,13 +221,8 @@ def export(network: Plain, path: Path, depth: int, version: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(network, torch.rand(1, 1, 24, 24), str(path), opset_version=16, **names)
-    facts = {
-        "name": "luma_x2",
-        "version": version,
-        "licence": "Apache-2.0",
-        "scale": "2",
-        "receptive_field": str(5 + 2 * (depth + 1)),
-    }
+    facts = {"name": "luma_x2", "version": version, "licence": "Apache-2.0", "scale": "2"}
+    facts["receptive_field"] = str(5 + 2 * (depth + 1))
     with path.open("ab") as file:
         for key, value in facts.items():
             file.write(metadata_entry(key, value))
@@ -239,11 +239,13 @@ def metadata_entry(key: str, value: str) -> bytes:
 
 
 def train(options: argparse.Namespace) -> None:
-    """Trains, validates now and then, and writes the averaged network each time."""
+    """Trains; now and then validates and writes the averaged network as .onnx and .pt."""
     torch.manual_seed(options.seed)
     torch.set_num_threads(options.threads)
     training, held_out = read(options.folders)
     trained, average = Collapsible(options.depth), Average(options.depth)
+    if options.start:
+        trained.adopt(torch.load(options.start, weights_only=True))
     optimiser = torch.optim.Adam([p for p in trained.parameters() if p.requires_grad], lr=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, options.rate, total_steps=options.steps, pct_start=0.1
@@ -254,9 +256,9 @@ def train(options: argparse.Namespace) -> None:
         small, large = next(source)
         result = trained(small)
         # The mean absolute error gets there sooner, the squared error is what PSNR judges.
-        absolute = step < options.steps * 0.7
-        loss = functional.l1_loss(result, large)
-        if not absolute:
+        if step < options.steps * options.absolute:
+            loss = functional.l1_loss(result, large)
+        else:
             loss = functional.mse_loss(result, large) * 20
         optimiser.zero_grad()
         loss.backward()
@@ -267,6 +269,7 @@ def train(options: argparse.Namespace) -> None:
         running = 0.99 * running + 0.01 * float(loss)
         if step % options.every == 0 or step == options.steps:
             export(average.plain, options.model, options.depth, options.version)
+            torch.save(average.plain.state_dict(), options.model.with_suffix(".pt"))
             decibel = psnr(average.plain, held_out)
             log.info("step %6d  loss %.5f  held out %.3f dB", step, running, decibel)
 
@@ -281,6 +284,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--patch", type=int, default=32, help="side of an input patch, pixels")
     parser.add_argument("--depth", type=int, default=7, help="inner 3×3 convolutions")
     parser.add_argument("--rate", type=float, default=3e-3, help="highest learning rate")
+    parser.add_argument("--absolute", type=float, default=0.7, help="share of steps with L1")
+    parser.add_argument("--start", type=Path, help="a .pt of an earlier run to go on from")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--every", type=int, default=1000, help="steps between validations")
