@@ -46,6 +46,9 @@ class OpenVino:
         self.pixel_bytes = _widest(self._model) * 4 * _LIVE_LAYERS
         self._compiled: OrderedDict[_Shape, SimpleQueue[Any]] = OrderedDict()
         self._lock = threading.Lock()
+        # The binding sets itself up on the first array it is given, and hangs for ever if two
+        # threads bring the first ones together (a static guard taken while holding the GIL).
+        self(np.zeros((8, 8), np.uint8), Levels(8, full=False))
 
     @property
     def info(self) -> dict[str, str]:
