@@ -89,6 +89,7 @@ def _stage(kinds: list[Kind], definitions: Schema) -> Schema:
         options = [*names, _REFERENCE]
         properties["uses"] = {"description": properties["uses"]["description"], "anyOf": options}
     properties["resources"] = {"$ref": "#/$defs/resources"}
+    properties["with"] = {"type": "object", "description": properties["with"]["description"]}
     conditions = []
     for kind in kinds:
         definitions[kind.name] = _parameters(kind, definitions)

@@ -185,7 +185,10 @@ class StageSpec(Part):
         default={}, alias="with", description="The kind's own parameters."
     )
     resources: Resources = Resources()
-    approve: bool = Field(default=False, description="Wait for a person before this stage runs.")
+    approve: bool = Field(
+        default=False,
+        description="Wait for a person first; refused by this version, which asks nobody.",
+    )
 
     @model_validator(mode="after")
     def _one_source(self, info: ValidationInfo) -> Self:

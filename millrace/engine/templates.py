@@ -184,7 +184,8 @@ def expand(template: str, fields: Mapping[str, str]) -> Path:
                 f"the output's name is longer than {_LONGEST_NAME_BYTES} bytes: {step[:40]}…",
                 hint="shorten the file's name, or use {item} in the output's name",
             )
-    return Path("/" if text.startswith("/") else "", *steps)
+    rooted = parsed.head.startswith(("/", "~/"))  # never because of what a field holds
+    return Path("/" if rooted else "", *steps)
 
 
 def collisions(names: Iterable[tuple[T, Path]]) -> list[tuple[Path, list[T]]]:

@@ -27,7 +27,7 @@ from ruamel.yaml.reader import ReaderError
 from millrace.engine.yaml_words import in_words
 
 MAX_DEPTH = 40
-MAX_VALUES = 50_000
+MAX_VALUES = 20_000
 
 _CONTENT = (AliasEvent, MappingStartEvent, ScalarEvent, SequenceStartEvent)
 _BREAK = re.compile(r"\r\n|[\n\r\x85\u2028\u2029]")

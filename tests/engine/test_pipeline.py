@@ -47,7 +47,7 @@ stages:
     with: {scale: "${scale}", crf: 20, title: "x${scale} of $${scale}"}
     resources: {gpu: prefer, vram: 2 GiB, cores: 2}
   film: {uses: test.assemble, each: stills}
-  copies: {uses: test.copy, each: listed, using: {poster: master}, approve: true}
+  copies: {uses: test.copy, each: listed, using: {poster: master}}
 
 outputs:
   masters: {from: master, to: "${out}/{source.path}.mkv"}
@@ -78,9 +78,7 @@ BUILT = Pipeline(
             resources=Resources(gpu="prefer", vram="2 GiB", cores=2),
         ),
         "film": StageSpec(uses="test.assemble", each="stills"),
-        "copies": StageSpec(
-            uses="test.copy", each="listed", using={"poster": "master"}, approve=True
-        ),
+        "copies": StageSpec(uses="test.copy", each="listed", using={"poster": "master"}),
     },
     outputs={
         "masters": Output(source="master", to="out/{source.path}.mkv"),
@@ -229,6 +227,12 @@ def test_an_anchor_is_read_at_every_place_it_is_used() -> None:
     )
     more = load(text.replace("films: {", "more: {from: more, to: 'm/{item}'}\n  films: {"))
     assert more.stages["more"].params == {**load(DOCUMENT).stages["master"].params, "crf": 9}
+
+
+def test_an_approval_that_nobody_would_ask_for_is_refused() -> None:
+    text = DOCUMENT.replace("each: listed", "each: listed, approve: true")
+    with pytest.raises(DocumentError, match="asks nobody and would simply run the stage"):
+        load(text)
 
 
 def test_a_switch_that_editors_write_as_false_means_no_gpu() -> None:

@@ -108,7 +108,6 @@ def pipelines(draw: st.DrawFn) -> Pipeline:
             using=draw(st.dictionaries(NAMES, st.sampled_from(inputs), max_size=2)),
             params=draw(st.dictionaries(st.text(max_size=10), VALUES, max_size=4)),
             resources=draw(RESOURCES),
-            approve=draw(st.booleans()),
         )
         for n in range(len(stages))
     ]
