@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from millrace.engine.errors import DocumentError
-
 from tests.engine.runs.conftest import PIPELINE, Workshop
 
 CHAIN = PIPELINE.replace(
@@ -88,7 +87,15 @@ def test_a_batch_that_kills_its_session_twice_fails_and_takes_no_other_with_it(
 def test_names_with_spaces_quotes_newlines_emoji_and_no_utf8_come_out_under_their_own_names(
     shop: Workshop,
 ) -> None:
-    names = ["a b.txt", "it's \"q\".txt", "new\nline.txt", "😀.txt", "-rf.txt", "{x}.txt", "$(y).txt"]
+    names = [
+        "a b.txt",
+        'it\'s "q".txt',
+        "new\nline.txt",
+        "😀.txt",
+        "-rf.txt",
+        "{x}.txt",
+        "$(y).txt",
+    ]
     for name in names:
         shop.file(name, name)
     raw = Path(str(shop.folder / "in")) / b"caf\xe9.txt".decode("utf-8", "surrogateescape")
@@ -203,7 +210,7 @@ def test_a_stored_result_that_was_damaged_is_made_anew(shop: Workshop) -> None:
     shop.file("a.txt", "content")
     shop.run()
     (shop.folder / "out" / "a.txt").unlink()
-    stored = [p for p in Path(shop.runs[-1].folder).parents[1].glob("objects/*/*")]
+    stored = list(Path(shop.runs[-1].folder).parents[1].glob("objects/*/*"))
     for path in stored:
         path.chmod(0o600)
         path.write_text("CONTENT")
