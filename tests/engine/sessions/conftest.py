@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from millrace.engine.devices import Device
+from millrace.engine.errors import SessionLost
 from millrace.engine.group import members
 from millrace.engine.host import Limits, SessionHost
 from millrace.engine.stages import Batch, Failure, Needs, Outline, Result, Span, Staged
@@ -59,6 +60,15 @@ class Bench:
         """Returns the answer to each batch, having read all events."""
         events = host.run(batches, self.folder / "out")
         return {event.key: event for event in events if isinstance(event, Result | Failure)}
+
+    def lost(self, host: SessionHost, *batches: Batch) -> tuple[list[str], SessionLost]:
+        """Returns the keys of what was finished, and how the session was lost."""
+        finished = []
+        with pytest.raises(SessionLost) as lost:
+            for event in host.run(batches, self.folder / "out"):
+                if isinstance(event, Result):
+                    finished.append(event.key)
+        return finished, lost.value
 
 
 @pytest.fixture

@@ -14,12 +14,10 @@ from typing import Any
 
 import pytest
 
-from millrace.engine.devices import Device
 from millrace.engine.errors import SessionLost
 from millrace.engine.group import members
-from millrace.engine.host import Limits, SessionHost
-from millrace.engine.leases import LeaseBook
-from millrace.engine.stages import Needs, Result
+from millrace.engine.host import SessionHost
+from millrace.engine.stages import Result
 
 PARENT = """
 import sys
@@ -40,16 +38,6 @@ for event in host.run(
 ):
     pass
 """
-
-
-def lost_in(host: SessionHost, batches: list[Any], out: Path) -> tuple[list[str], SessionLost]:
-    """Returns the keys of what was finished, and how the session was lost."""
-    finished = []
-    with pytest.raises(SessionLost) as lost:
-        for event in host.run(batches, out):
-            if isinstance(event, Result):
-                finished.append(event.key)
-    return finished, lost.value
 
 
 def until(condition: Callable[[], bool], seconds: float = 10.0) -> bool:
@@ -96,7 +84,7 @@ def test_a_session_that_dies_is_lost_after_what_it_finished(
 ) -> None:
     batches = [bench.batch("a"), bench.batch("b", f"!{word}"), bench.batch("c")]
 
-    finished, lost = lost_in(bench.host(), batches, bench.folder / "out")
+    finished, lost = bench.lost(bench.host(), *batches)
 
     assert finished == ["a"]
     assert lost.code == "crashed"
@@ -105,64 +93,14 @@ def test_a_session_that_dies_is_lost_after_what_it_finished(
 
 def test_a_lost_host_stays_lost(bench: Any) -> None:
     host = bench.host()
-    lost_in(host, [bench.batch("a", "!kill-self")], bench.folder / "out")
+    bench.lost(host, bench.batch("a", "!kill-self"))
 
     with pytest.raises(SessionLost, match="SIGKILL"):
         list(host.run([bench.batch("b")], bench.folder / "out"))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("word", ["hang", "tool-hang"])
-def test_a_session_without_progress_is_ended(bench: Any, word: str) -> None:
-    host = bench.host(Limits(quiet_seconds=3.0))
-    began = time.monotonic()
-
-    finished, lost = lost_in(
-        host, [bench.batch("a"), bench.batch("b", f"!{word}")], bench.folder / "out"
-    )
-
-    assert (finished, lost.code) == (["a"], "no_progress")
-    assert time.monotonic() - began < 15
-
-
-@pytest.mark.slow
-def test_output_that_grows_is_progress(bench: Any) -> None:
-    host = bench.host(Limits(quiet_seconds=3.0))
-
-    answers = bench.run(host, bench.batch("a", "!grow\n1234"))
-
-    assert answers["a"].path.read_text() == "!grow\n1234"
-
-
-def test_a_call_may_not_take_longer_than_its_wall_clock(bench: Any) -> None:
-    host = bench.host(Limits(wall_seconds=1.0), pause=0.05)
-
-    finished, lost = lost_in(host, [bench.batch("a", "x" * 50_000)], bench.folder / "out")
-
-    assert (finished, lost.code) == ([], "timeout")
-
-
-def test_a_file_that_hangs_its_measuring_is_given_up(bench: Any) -> None:
-    with pytest.raises(SessionLost) as lost:
-        bench.host(Limits(quiet_seconds=1.0)).measure(bench.item("a", "!measure-hang"))
-
-    assert lost.value.code == "no_progress"
-
-
-@pytest.mark.slow
-def test_a_session_that_outgrows_its_memory_is_ended(bench: Any) -> None:
-    host = bench.host(Limits(memory=150 << 20))
-
-    finished, lost = lost_in(
-        host, [bench.batch("a"), bench.batch("b", "!eat")], bench.folder / "out"
-    )
-
-    assert (finished, lost.code) == (["a"], "memory")
-    assert "150 MiB" in lost.message
-
-
 def test_a_line_that_is_no_event_ends_the_session(bench: Any) -> None:
-    _, lost = lost_in(bench.host(), [bench.batch("a", "!garbage")], bench.folder / "out")
+    _, lost = bench.lost(bench.host(), bench.batch("a", "!garbage"))
 
     assert lost.code == "protocol"
 
@@ -285,33 +223,3 @@ def test_the_kernel_itself_ends_a_tool_whose_session_and_guard_are_gone(bench: A
     assert len(guards) == 1
     assert until(lambda: not runs(tool), 3)
     os.kill(grandchild, signal.SIGKILL)  # nobody is left to do it
-
-
-@pytest.mark.slow
-def test_waiting_for_a_lease_is_life(
-    bench: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    table = tmp_path / "devices.json"
-    table.write_text('{"name": "small", "cores": 1, "memory": "1 GiB"}')
-    monkeypatch.setenv("MILLRACE_DEVICES", str(table))
-    from millrace.engine.devices import inventory
-
-    host = SessionHost(
-        "faults.bytes",
-        {},
-        lease_folder=bench.folder / "leases",
-        needs=Needs(cores=1),
-        device=Device(),
-        log=bench.folder / "log",
-        scratch=bench.folder / "scratch",
-        limits=Limits(quiet_seconds=3.0, wall_seconds=4.0),
-    )
-    bench.hosts.append(host)
-    lease = LeaseBook(bench.folder / "leases", inventory()).acquire(Needs(cores=1))
-    threading.Timer(5.0, lease.release).start()
-    began = time.monotonic()
-
-    answers = bench.run(host, bench.batch("a"))
-
-    assert isinstance(answers["a"], Result)
-    assert time.monotonic() - began > 4.5
