@@ -32,6 +32,11 @@ class Mastering(BaseModel):
     white: tuple[Fraction, Fraction]
     luminance: tuple[Fraction, Fraction]
 
+    def rounded(self) -> tuple[tuple[float, ...], ...]:
+        """Returns the figures to the precision that every encoder keeps: three digits."""
+        pairs = (self.red, self.green, self.blue, self.white, self.luminance)
+        return tuple(tuple(round(float(value), 3) for value in pair) for pair in pairs)
+
 
 class Light(BaseModel):
     """CTA-861.3 content light level: brightest pixel and brightest frame average, in cd/m²."""

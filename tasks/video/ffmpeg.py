@@ -23,6 +23,8 @@ from millrace.tasks.video.tool import Tool
 Program = Literal["ffmpeg", "ffprobe"]
 Options = Mapping[str, str | int | Sequence[str] | None]
 
+_INPUT = re.compile(r"<input (.*)>")
+
 
 @dataclass(frozen=True)
 class Filter:
@@ -96,12 +98,31 @@ def target(streams: Sequence[Any], where: str, options: Options) -> Any:
     return graphs.output(*streams, where, **dict(options))
 
 
-def command(outputs: Sequence[Any], flags: Sequence[str] = ()) -> list[str]:
-    """Returns the command line that makes the outputs; `flags` hold for the whole of it."""
+def command(
+    outputs: Sequence[Any], flags: Sequence[str] = (), beside: tuple[Path, str] | None = None
+) -> list[str]:
+    """Returns the command line that makes the outputs; `flags` hold for the whole of it.
+
+    `beside` is a file and its demuxer, to be an input even where no stream of it is taken: for its
+    tags and chapters.
+    """
     node = graphs.merge_outputs(*outputs) if len(outputs) > 1 else outputs[0]
     quiet = ["-nostdin", "-hide_banner", "-loglevel", "level+warning", "-y"]
     built: list[str] = graphs.compile(node, cmd=[program("ffmpeg"), *quiet, *flags])
-    return built
+    if beside and f"file:{beside[0]}" not in built:
+        after = len(built) - built[::-1].index("-i") + 1
+        whitelist = ["-protocol_whitelist", "file"]
+        built[after:after] = ["-f", beside[1], *whitelist, "-i", f"file:{beside[0]}"]
+    inputs = [built[place + 1] for place, word in enumerate(built) if word == "-i"]
+    return [_INPUT.sub(lambda found: str(inputs.index(found[1])), word) for word in built]
+
+
+def input_number(path: Path) -> str:
+    """Returns what stands for the number of the input `path` in an option's value.
+
+    The order of inputs on the command line is ffmpeg-python's own affair.
+    """
+    return f"<input file:{path}>"
 
 
 def inspection(path: Path, demuxer: str, *arguments: str) -> list[str]:

@@ -36,6 +36,7 @@ class Stream(_Frozen):
     language: str = ""
     title: str = ""
     time_base: Fraction = Fraction(0)
+    sample_rate: int = 0
     dispositions: tuple[str, ...] = ()
 
     @property
@@ -214,6 +215,7 @@ def _stream(found: dict[str, Any]) -> Stream:
         language=tags.get("language", ""),
         title=tags.get("title", ""),
         time_base=Fraction(found["time_base"]),
+        sample_rate=int(found.get("sample_rate", 0)),
         dispositions=tuple(k for k, on in found["disposition"].items() if on),
     )
 

@@ -19,7 +19,7 @@ from typing import IO, Literal
 import numpy as np
 
 from millrace.engine.errors import BadInput, DamagedOutput
-from millrace.tasks.video import encoders, ffmpeg, parts
+from millrace.tasks.video import encoders, ffmpeg, mp4, parts
 from millrace.tasks.video.colour import Plane, layout
 from millrace.tasks.video.decoding import KEEP_TIMES, STOP_AT_DAMAGE, frames_of
 from millrace.tasks.video.encoders import EncodeParams, Picture
@@ -174,6 +174,7 @@ class Encoder:
             self._tool.stdin.close()
         if self._tool.finish() != 0:
             raise DamagedOutput(f"the encoder failed: {self._tool.reason()}")
+        mp4.stamp(self._out, self._picture.matrix, self._picture.colour)
 
     def __enter__(self) -> Encoder:
         return self

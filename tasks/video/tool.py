@@ -84,7 +84,7 @@ class Tool:
         return code
 
     def words(self, *, least: Literal["warning", "error"] = "error") -> tuple[str, ...]:
-        """Returns what the program has complained about, its last lines, without addresses and paths."""
+        """Returns what the program has complained about, its last lines, no paths in them."""
         kept = []
         for line in tuple(self._said):
             match = _PREFIX.match(line)
