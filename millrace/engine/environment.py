@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -44,11 +45,15 @@ def clean(environment: Mapping[str, str], extra: Sequence[str] = ()) -> dict[str
     `extra` names what a kind declares it reads besides; a private name is dropped all the same.
     """
     wanted = _NAMES | set(extra)
-    return {
+    kept = {
         name: value
         for name, value in environment.items()
         if (name in wanted or name.startswith(_PREFIXES)) and not private(name)
     }
+    if "PYTHONPATH" in kept:  # a session works in another folder
+        folders = kept["PYTHONPATH"].split(os.pathsep)
+        kept["PYTHONPATH"] = os.pathsep.join(str(Path(f).absolute()) for f in folders)
+    return kept
 
 
 def confined(environment: Mapping[str, str], scratch: Path, cores: int) -> dict[str, str]:

@@ -78,6 +78,16 @@ def test_what_a_tool_needs_to_run_is_passed_on(name: str) -> None:
     assert clean({name: "x"}) == {name: "x"}
 
 
+def test_a_relative_path_to_modules_is_meant_from_where_the_host_stands(
+    bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plugins, name = os.path.split(os.environ["PYTHONPATH"].split(os.pathsep)[0])
+    monkeypatch.chdir(plugins)
+    monkeypatch.setenv("PYTHONPATH", name)
+
+    assert bench.host().measure(bench.item("a")).size == 5
+
+
 def test_what_a_kind_prints_goes_to_the_log_and_is_no_event(bench: Any) -> None:
     host = bench.host()
     answer = bench.run(host, bench.batch("a", "!print"))["a"]
