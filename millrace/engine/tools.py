@@ -72,11 +72,13 @@ def spawn(
     stdout: int | IO[bytes] = subprocess.DEVNULL,
     stderr: int | IO[bytes] | None = None,
     environment: Mapping[str, str] | None = None,
+    pass_fds: Sequence[int] = (),
     hint: str = "",
 ) -> subprocess.Popen[bytes]:
     """Returns the started program. What it writes to stderr goes to the session's log by default.
 
-    `stdin`, `stdout`, `stderr` as for subprocess.Popen; `environment` is added to the session's.
+    `stdin`, `stdout`, `stderr`, `pass_fds` as for subprocess.Popen; `environment` is added to the
+    session's, less what only the session reads.
     Read every pipe you ask for, or the program blocks. Raises ToolMissing with `hint`.
     """
     program = locate(argv[0], hint=hint)
@@ -93,6 +95,7 @@ def spawn(
                 stdin=stdin,
                 stdout=stdout,
                 stderr=stderr,
+                pass_fds=tuple(pass_fds),
                 env={**clean(os.environ), **_kept(), **(environment or {})},
             )
         except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import threading
 import time
@@ -103,6 +104,17 @@ def test_a_program_is_in_the_group_of_the_session(tmp_path: Path) -> None:
     tool, session = done.stdout.split()
 
     assert tool == session
+
+
+def test_a_second_pipe_can_be_passed_to_a_program(tmp_path: Path) -> None:
+    read, write = os.pipe()
+
+    process = tools.spawn(["sh", "-c", f"echo beside >&{write}"], cwd=tmp_path, pass_fds=(write,))
+    os.close(write)
+
+    with os.fdopen(read) as pipe:
+        assert pipe.read() == "beside\n"
+    assert process.wait() == 0
 
 
 def test_no_credential_reaches_a_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
