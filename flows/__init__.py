@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from contextlib import suppress
 
 from millrace.engine.errors import ServerError
-from millrace.engine.journal import Journal
 from millrace.engine.outcome import Outcome
 from millrace.engine.prefect import recording
 from millrace.engine.report import write_report
@@ -34,7 +32,6 @@ def run(
         from millrace.flows.pipeline import pipeline
 
         this = Runs(here).create(order)
-        _begin(this, order)
         on_run(this)
         try:
             state = pipeline(this.id, return_state=True)
@@ -47,9 +44,3 @@ def run(
     if isinstance(outcome, BaseException):
         raise outcome
     raise ServerError(f"Prefect ended run {this.id} in an unexpected state: {state.name}")
-
-
-def _begin(run: Run, order: Order) -> None:
-    journal = Journal(run.journal, "run")
-    journal.write("started", run=run.id, pid=os.getpid(), pipeline=order.pipeline.name)
-    journal.close()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from millrace.engine.errors import RunFailed
+from millrace.engine.inline import check as check_outcome
 from millrace.engine.outcome import Outcome
 from millrace.engine.pipeline import Pipeline, load
 from millrace.engine.runs import Order
@@ -50,7 +50,7 @@ def run_pipeline(
         overwrite=overwrite,
     )
     outcome = run(order)
-    return _checked(outcome) if check else outcome
+    return check_outcome(outcome) if check else outcome
 
 
 def run_stage(
@@ -61,19 +61,5 @@ def run_stage(
     Raises RunFailed with the reason when the file cannot be done, and what `run_pipeline` raises.
     """
     order = single_stage(kind, [source], output, params, overwrite=overwrite)
-    return Path(_checked(run(order)).outputs[0])
+    return Path(check_outcome(run(order)).outputs[0])
 
-
-def _checked(outcome: Outcome) -> Outcome:
-    if outcome.state == "succeeded":
-        return outcome
-    failures = tuple((f.item, f.stage, f.reason) for f in outcome.failures)
-    if not failures:
-        raise RunFailed(f"run {outcome.run} was stopped before it was done")
-    first = outcome.failures[0]
-    more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
-    raise RunFailed(
-        f"{first.reason}{more}",
-        failures=failures,
-        hint=first.hint or f"`millrace show {outcome.run}` lists what failed",
-    )

@@ -29,7 +29,7 @@ from millrace.engine.journal import Journal, Reader, Record
 from millrace.engine.measuring import Measurer
 from millrace.engine.outcome import Outcome, Tallies
 from millrace.engine.outputs import Outputs
-from millrace.engine.runs import Order, Run
+from millrace.engine.runs import Order, Run, Runs
 from millrace.engine.settings import Settings
 from millrace.engine.space import require_space
 from millrace.engine.store import Manifest, Store
@@ -89,6 +89,7 @@ class Conductor:
         self._measuring = 0
         self._took: list[Record] = []
         self._fatal: MillraceError | None = None
+        self._given_up = False
 
     def conduct(self) -> Outcome:
         """Runs until nothing is left to do, or the run is asked to stop. Returns what came of it.
@@ -96,6 +97,11 @@ class Conductor:
         Raises UsageError, DocumentError, NotPermitted or ToolMissing when the run cannot go on at
         all; what was finished by then is kept.
         """
+        with self._run.held():
+            Runs(self._settings).sweep()
+            return self._conduct()
+
+    def _conduct(self) -> Outcome:
         began = time.monotonic()
         complete = False
         try:
@@ -108,18 +114,21 @@ class Conductor:
             if self._fatal:
                 raise self._fatal
             complete = not self._run.stopping
+        except BaseException:
+            self._give_up()
+            raise
         finally:
+            asked = self._run.stopping and not self._given_up
             self._threads.shutdown(wait=True, cancel_futures=True)
             self._desk.close()
             self._remember()
             self._measurer.close()
-            self._run.clean()
             outcome = self._tallies.outcome(
                 self._run.id,
                 self._outputs.delivered,
                 time.monotonic() - began,
                 complete=complete,
-                interrupted=self._run.stopping and not self._fatal,
+                interrupted=asked,
             )
             with contextlib.suppress(StoreError):  # a full disk must not hide what came before
                 self._journal.write("ended", **outcome.record())
@@ -145,10 +154,16 @@ class Conductor:
             for item in items:
                 self._supply(name, item, item)
 
+    def _give_up(self) -> None:
+        """Stops what is out there, because the run cannot go on."""
+        if not self._run.stopping:
+            self._given_up = True
+            self._run.request_stop("the conductor")
+
     def _wind_up(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
-        if self._fatal and not self._run.stopping:
-            self._run.request_stop("the conductor")
+        if self._fatal:
+            self._give_up()
         while self._desk.busy:
             self._hear()
             time.sleep(_POLL_SECONDS)

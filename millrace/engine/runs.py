@@ -1,21 +1,24 @@
 """Runs: the work order, and the folder in the store that holds all there is to know of one run.
 
-    runs/<id>/order.json          what to do
-    runs/<id>/journal/*.jsonl     what happened
-    runs/<id>/assignments/*.json  the shares that were handed out
-    runs/<id>/logs/*.log          what the tools said
-    runs/<id>/report.html         for people
-    runs/<id>/stop                somebody asked it to stop
-    runs/<id>/scratch/            half-done work; gone when the run ends
+runs/<id>/order.json          what to do
+runs/<id>/journal/*.jsonl     what happened
+runs/<id>/assignments/*.json  the shares that were handed out
+runs/<id>/logs/*.log          what the tools said
+runs/<id>/report.html         for people
+runs/<id>/stop                somebody asked it to stop
+runs/<id>/scratch/            half-done work; gone when the run ends
 """
 
 from __future__ import annotations
 
 import difflib
+import fcntl
 import os
 import secrets
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -107,6 +110,32 @@ class Run:
         """True once somebody asked the run to stop."""
         return (self.folder / "stop").exists()
 
+    @property
+    def alive(self) -> bool:
+        """True while a conductor holds the run. The kernel ends the hold with the process."""
+        try:
+            handle = os.open(self.folder / "lock", os.O_RDONLY)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(handle)
+        return False
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Holds the run for its conductor, and removes half-done work at the end."""
+        handle = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
+            self.clean()
+
     def clean(self) -> None:
         """Removes half-done work."""
         shutil.rmtree(self.scratch, ignore_errors=True)
@@ -140,6 +169,12 @@ class Runs:
             return []
         names = sorted((p.parent.name for p in self._folder.glob("*/order.json")), reverse=True)
         return [Run(name, self._folder / name) for name in names]
+
+    def sweep(self) -> None:
+        """Removes the half-done work of runs whose conductor was killed."""
+        for run in self.list():
+            if run.scratch.exists() and (run.folder / "lock").exists() and not run.alive:
+                run.clean()
 
     def find(self, text: str) -> Run:
         """Returns the run a person means: an id, a unique beginning or end of one, or `last`.

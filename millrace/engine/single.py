@@ -49,7 +49,7 @@ def single_stage(
     return Order(
         pipeline=Pipeline(
             name=stage,
-            inputs={INPUT: Input(folders=names) if folders else Input(files=names)},  # type: ignore[arg-type]
+            inputs={INPUT: Input(folders=names) if folders else Input(files=names)},
             stages={stage: StageSpec(uses=kind, params=dict(params), **spec)},
             outputs={
                 OUTPUT: Output(source=stage, to=_template(output, len(names) > 1 and not gathered))

@@ -1,0 +1,19 @@
+"""The video workload: its stage kinds, and the same as Prefect tasks for a person's own flows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from millrace.tasks.video.submit import assemble, encode, upscale
+
+__all__ = ["assemble", "encode", "upscale"]
+
+
+def __getattr__(name: str) -> Any:
+    # Sessions import the kinds of this package and must not pay for Prefect's import.
+    if name in __all__:
+        from millrace.tasks.video import submit
+
+        return getattr(submit, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
