@@ -108,12 +108,13 @@ def test_a_program_is_in_the_group_of_the_session(tmp_path: Path) -> None:
 
 def test_a_second_pipe_can_be_passed_to_a_program(tmp_path: Path) -> None:
     read, write = os.pipe()
+    script = f"import os; os.write({write}, b'beside')"
 
-    process = tools.spawn(["sh", "-c", f"echo beside >&{write}"], cwd=tmp_path, pass_fds=(write,))
+    process = tools.spawn(["python3", "-c", script], cwd=tmp_path, pass_fds=(write,))
     os.close(write)
 
     with os.fdopen(read) as pipe:
-        assert pipe.read() == "beside\n"
+        assert pipe.read() == "beside"
     assert process.wait() == 0
 
 
