@@ -17,6 +17,8 @@ from millrace.engine.settings import Settings, settings
 from millrace.engine.single import single_stage
 from millrace.engine.store import Store
 
+_SUFFIXES = {"video/x-matroska": ".mkv"}  # which the standard library takes for .mpv
+
 
 def stage_file(
     kind: str,
@@ -72,7 +74,8 @@ def _kept(run: Run, here: Settings, source: Path) -> Path:
     manifest = store.find(keys[-1])
     if manifest is None:
         raise RunFailed(f"the result of {source.name} is gone from the store")
-    suffix = mimetypes.guess_extension(manifest.output.media_type) or source.suffix
+    media_type = manifest.output.media_type
+    suffix = _SUFFIXES.get(media_type) or mimetypes.guess_extension(media_type) or source.suffix
     path = run.folder / "results" / f"{source.stem}{suffix}"
     path.parent.mkdir()
     share(store.locate(manifest.output.digest), path)
