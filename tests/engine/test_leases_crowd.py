@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -165,6 +166,29 @@ def test_a_hundred_processes_that_compete_never_oversubscribe_though_many_are_ki
     assert holding(lines, killed_early) == {}
     assert {int(line.split()[1]) for line in lines if line[0] == "-"} | killed_early == set(pids)
     assert LeaseBook(folder, HOST).held() == []
+
+
+def test_threads_of_one_process_compete_like_processes(folder: Path) -> None:
+    book = LeaseBook(folder, HOST)
+    most, now, guard = 0, 0, threading.Lock()
+
+    def work() -> None:
+        nonlocal most, now
+        with book.acquire(Needs(cores=64)):
+            with guard:
+                now += 1
+                most = max(most, now)
+            time.sleep(0.01)
+            with guard:
+                now -= 1
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most <= 2
+    assert book.held() == []
 
 
 def eventually(true: Callable[[], bool]) -> bool:
