@@ -14,17 +14,27 @@ from rich.table import Table
 from rich.text import Text
 
 from millrace.cli import kind_page
+from millrace.cli.options import Json, Set
 from millrace.engine import schema as schemas
-from millrace.engine import starters
+from millrace.engine import stages, starters
 from millrace.engine.catalogue import Catalogue, Kind
 from millrace.engine.errors import DocumentError, StoreError, UsageError
 from millrace.engine.pipeline import check as check_document
 
-Set = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="NAME=VALUE", help="Give a parameter; may stand several times."),
+
+def complete_kinds(incomplete: str) -> list[str]:
+    """Returns the installed kinds that begin so."""
+    return [name for name in stages.available() if name.startswith(incomplete)]
+
+
+KindName = Annotated[
+    str | None,
+    typer.Argument(metavar="KIND", help="Show this one alone.", autocompletion=complete_kinds),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+KindOption = Annotated[
+    str | None,
+    typer.Option("--kind", "-k", help="The kind to start with.", autocompletion=complete_kinds),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -123,9 +133,7 @@ def init(
     file: Annotated[Path, typer.Argument(help="The document to write.", metavar="FILE")] = Path(
         "pipeline.yaml"
     ),
-    kind: Annotated[
-        str | None, typer.Option("--kind", "-k", help="The stage kind to start with.")
-    ] = None,
+    kind: KindOption = None,
 ) -> None:
     """Write a pipeline document to start from, with every part explained.
 
@@ -153,9 +161,7 @@ def _write(path: Path, text: str, *, fresh: bool = False) -> None:
 
 
 def kinds(
-    kind: Annotated[
-        str | None, typer.Argument(help="Show this kind alone.", metavar="KIND")
-    ] = None,
+    kind: KindName = None,
     as_json: Json = False,
 ) -> None:
     """List the installed stage kinds, or show one with all its parameters.

@@ -245,6 +245,14 @@ def text_of(path: Path) -> str:
         raise NoText(f"{path}:{line}: this is no UTF-8 text; save the file as UTF-8") from None
 
 
+def exists(path: str) -> bool:
+    """True when something of this name is there; False also for what can be no name."""
+    try:
+        return Path(path).exists()
+    except OSError:
+        return False
+
+
 def _near_file(path: Path) -> str:
     try:
         names = [p.name for p in path.parent.iterdir() if p.suffix in (".yaml", ".yml")]

@@ -22,7 +22,7 @@ from pydantic import Field, ValidationError
 
 from millrace.engine import semantics, source_map, templates, yaml_text
 from millrace.engine.catalogue import Catalogue
-from millrace.engine.document import Draft, NoText, follows, read, text_of
+from millrace.engine.document import Draft, NoText, exists, follows, read, text_of
 from millrace.engine.errors import DocumentError
 from millrace.engine.labels import UNLABELLED, Label
 from millrace.engine.parameters import Parameter, Scalar, escaped
@@ -127,8 +127,9 @@ def load(
 ) -> Pipeline:
     """Returns the pipeline of a document: a path, or its text.
 
-    A string with a line break is text. `set` gives parameters, as on the command line. `base` is
-    where relative paths start, by default the document's folder (of a text: the current folder).
+    A string with a line break is text, as is one with `: ` that names no file. `set` gives
+    parameters, as on the command line. `base` is where relative paths start, by default the
+    document's folder (of a text: the current folder).
     Raises DocumentError, whose `problems` hold every problem found, each with its place.
     """
     pipeline, report, name = _examine(source, set or {}, base)
@@ -198,7 +199,9 @@ def _examine(
 def _is_text(source: str | Path) -> bool:
     if isinstance(source, Path):
         return False
-    return "\n" in source or "\r" in source or not source.strip() or ": " in source
+    if "\n" in source or "\r" in source or not source.strip():
+        return True
+    return ": " in source and not exists(source)
 
 
 def _settled(problems: Iterable[Problem]) -> tuple[Problem, ...]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pydantic import JsonValue
 
 from millrace.engine.errors import DocumentError
+from millrace.engine.words import safe
 
 Where = tuple[str | int, ...]
 """Keys and indices from the top of a document down to a value: ("stages", "proxy", "with")."""
@@ -50,17 +51,17 @@ class Problem:
 
     def __str__(self) -> str:
         """Returns the lines a person sees."""
+        message = safe(self.message)
         if self.place is None:
             head = ".".join(str(step) for step in self.where)
-            return f"{head}: {self.message}" if head else self.message
+            return f"{head}: {message}" if head else message
         place = self.place
         if not place.text.strip():
-            return f"{place.file}:{place.line}:{place.column}: {self.message}"
+            return f"{place.file}:{place.line}:{place.column}: {message}"
         text, column, length = _window(place)
-        pad = "".join("\t" if char == "\t" else " " for char in text[: column - 1])
         return (
-            f"{place.file}:{place.line}:{place.column}: {self.message}\n"
-            f"    {text}\n    {pad}{'^' * max(1, length)}"
+            f"{place.file}:{place.line}:{place.column}: {message}\n"
+            f"    {text}\n    {' ' * (column - 1)}{'^' * max(1, length)}"
         )
 
     def as_json(self) -> dict[str, JsonValue]:
@@ -89,7 +90,6 @@ class Report:
         return DocumentError(
             f"{name} has {count}:\n" + "\n".join(rendered),
             problems=rendered,
-            hint=f"`millrace check {name}` shows them again" if name.endswith("ml") else "",
         )
 
 
@@ -129,7 +129,9 @@ def shown(value: object) -> str:
 
 def _window(place: Place) -> tuple[str, int, int]:
     """Returns the part of a long line around the column, with the column and length in it."""
-    text = "".join(char if char.isprintable() or char == "\t" else "·" for char in place.text)
+    text = "".join(
+        " " if char == "\t" else char if char.isprintable() else "·" for char in place.text
+    )
     limit, before = 160, 60
     start = max(0, place.column - 1 - before) if len(text) > limit else 0
     column = place.column - start

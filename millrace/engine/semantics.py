@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from millrace.engine import edges, templates
+from millrace.engine import edges, input_checks, templates
 from millrace.engine.catalogue import Catalogue
-from millrace.engine.document import Draft
+from millrace.engine.document import Draft, exists
 from millrace.engine.kind_checks import fitting, lossy_chains
 from millrace.engine.labels import UNLABELLED
 from millrace.engine.problems import Finding
@@ -28,6 +28,7 @@ def examine(
         *edges.problems(draft),
         *fitting(draft, kinds),
         *_labels(draft),
+        *input_checks.urls(draft),
         *_approvals(draft),
         *_templates(draft),
         *_same_names(draft),
@@ -118,7 +119,12 @@ def _many(part: Input | None) -> bool:
     if part is None:
         return False
     globs = part.files + part.folders
-    return bool(part.manifest) or len(globs) > 1 or any(set(g) & set("*?[") for g in globs)
+    return bool(part.manifest) or len(globs) > 1 or any(_pattern(glob) for glob in globs)
+
+
+def _pattern(glob: str) -> bool:
+    """True for a glob; a file whose name has brackets in it is a file first."""
+    return bool(set(glob) & set("*?[")) and not (glob.startswith("/") and exists(glob))
 
 
 def _same_names(draft: Draft) -> Iterator[Finding]:

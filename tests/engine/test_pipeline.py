@@ -239,3 +239,30 @@ def test_a_switch_that_editors_write_as_false_means_no_gpu() -> None:
     text = DOCUMENT.replace("gpu: prefer", "gpu: false")
     assert load(text).stages["master"].resources.gpu == "no"
     assert load(DOCUMENT.replace("gpu: prefer", "gpu: no")).stages["master"].resources.gpu == "no"
+
+
+def test_a_string_is_a_path_when_a_file_is_called_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("films: 2027.yaml").write_text(DOCUMENT)
+    assert load("films: 2027.yaml").name == "remaster"
+    with pytest.raises(DocumentError, match="a pipeline needs `name:`"):
+        load("version: 1")
+    with pytest.raises(DocumentError, match="the document is empty"):
+        load("")
+
+
+def test_a_file_with_brackets_in_its_name_is_one_file(tmp_path: Path) -> None:
+    clip = tmp_path / "clip[1].mp4"
+    outputs = {"o": Output(source="proxy", to="out/one.mp4")}
+    one = minimal(inputs={"captures": Input(files=str(clip))}, outputs=outputs)
+    assert one.report().problems
+    clip.touch()
+    assert not one.report().problems
+
+
+def test_control_characters_in_names_do_not_reach_the_terminal() -> None:
+    problem = str(check(DOCUMENT.replace("uses: test.copy", 'uses: "\\e[31m\\u202e"')).problems[0])
+    assert "\x1b" not in problem
+    assert "\u202e" not in problem
