@@ -12,8 +12,14 @@ from typing import Any
 
 import pytest
 
-from millrace.engine.devices import Device
+from millrace.engine.conductor import Conductor
+from millrace.engine.devices import Device, inventory
+from millrace.engine.execution import execute
 from millrace.engine.host import Limits, SessionHost
+from millrace.engine.outcome import Outcome
+from millrace.engine.pipeline import load
+from millrace.engine.runs import Order, Runs
+from millrace.engine.settings import settings
 from millrace.engine.stages import (
     Batch,
     Failure,
@@ -186,3 +192,60 @@ def test_the_packages_own_tests_pass_where_it_is_installed(installed: Path, tmp_
     )  # fmt: skip
 
     assert ran.returncode == 0, ran.stdout[-3000:]
+
+
+PIPELINE = """
+version: 1
+name: echo
+label: internal
+inputs:
+  words: {files: "in/*.txt"}
+stages:
+  backwards:
+    uses: command.run
+    each: words
+    with: {command: [PROGRAM, "{input}", "{output}"], suffix: .txt}
+  loud:
+    uses: python.call
+    each: backwards
+    with: {function: "voices:shout", search: [FOLDER], suffix: .txt}
+outputs:
+  said: {from: loud, to: "out/{source.path}.txt"}
+"""
+
+
+@pytest.mark.slow
+def test_a_pipeline_of_a_strangers_kinds_runs_resumes_and_notices_another_program(
+    installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(installed))
+    monkeypatch.setenv("PYTHONPATH", str(installed))
+    program = tmp_path / "backwards"
+    program.write_text('#!/bin/sh\nrev <"$1" >"$2"\n')
+    program.chmod(0o755)
+    (tmp_path / "voices.py").write_text(
+        "def shout(input, output):\n    output.write_text(input.read_text().upper())\n"
+    )
+    (tmp_path / "in").mkdir()
+    for name in ("abc", "xyz"):
+        (tmp_path / "in" / f"{name}.txt").write_text(f"{name}\n")
+    text = PIPELINE.replace("PROGRAM", str(program)).replace("FOLDER", str(tmp_path))
+
+    first = _conduct(text, tmp_path)
+    said = {p.name: p.read_text() for p in (tmp_path / "out").iterdir()}
+    again = _conduct(text, tmp_path)
+    program.write_text('#!/bin/sh\ntac <"$1" >"$2"\n')
+    changed = _conduct(text, tmp_path, overwrite=True)
+
+    assert first.items == {"done": 2, "reused": 0, "failed": 0}
+    assert said == {"abc.txt": "CBA\n", "xyz.txt": "ZYX\n"}
+    assert again.items == {"done": 0, "reused": 2, "failed": 0}
+    assert changed.items == {"done": 2, "reused": 0, "failed": 0}
+    assert (tmp_path / "out" / "abc.txt").read_text() == "ABC\n"
+
+
+def _conduct(text: str, folder: Path, **how: Any) -> Outcome:
+    here = settings()
+    order = Order(pipeline=load(text, base=folder), base=folder, source="p.yaml", **how)
+    run = Runs(here).create(order)
+    return Conductor(run, order, here, inventory(), lambda name: execute(run, name, here)).conduct()
