@@ -57,11 +57,6 @@ def recording(settings: Settings, say: Say = lambda text: None) -> Iterator[Api]
                 os.environ[name] = value
 
 
-def preload() -> None:
-    """Begins to import Prefect in the background; call it inside `recording`, before other work."""
-    threading.Thread(target=_import, name="preload", daemon=True).start()
-
-
 def flow_run_url(flow_run_id: UUID | str) -> str:
     """Returns the address of a flow run in the server's pages; "" when it has none."""
     from prefect.utilities.urls import url_for
@@ -177,7 +172,3 @@ def _settings_of(api: Api) -> Iterator[None]:
     values = {PREFECT_API_URL: api.url} | ({PREFECT_API_AUTH_STRING: api.auth} if api.auth else {})
     with temporary_settings(updates=values):
         yield
-
-
-def _import() -> None:
-    import prefect.flows  # noqa: F401

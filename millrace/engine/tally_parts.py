@@ -86,13 +86,16 @@ class StageTally:
             self.recent.popleft()
 
     def rate(self, now: float) -> float:
-        """Units worked per second over the last minute (reused units are no work); 0 = unknown."""
+        """Units worked per second over the last minute, or since the stage began where nothing
+        was reported for so long (reused units are no work); 0 = unknown."""
         if not self.recent:
             return 0.0
         earlier = [entry for entry in self.recent if entry[0] <= now - _WINDOW_SECONDS]
-        at, units = earlier[-1] if earlier else (self.first, 0.0)
-        worked = self.units_done - self.units_reused - units
-        return worked / (now - at) if now > at and worked > 0 else 0.0
+        worked = self.units_done - self.units_reused
+        for at, before in (earlier[-1] if earlier else (self.first, 0.0), (self.first, 0.0)):
+            if now > at and worked > before:
+                return (worked - before) / (now - at)
+        return 0.0
 
     def total(self, absent: int = 0) -> float:
         """Units of all the items the stage will see, the unmeasured taken as average ones.
