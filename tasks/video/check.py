@@ -40,7 +40,7 @@ def check(
 ) -> tuple[str, ...]:
     """Compares `out` with its source; returns how far times had to move (nothing, as a rule).
 
-    Compared: number of frames, every PTS, size, pixel format, colour, aspect ratio and rotation;
+    Compared: codec, number of frames, every PTS, size, pixel format, colour, aspect ratio and rotation;
     codec, language, dispositions, packets and times of every other stream; chapters. Times are
     equal exactly, or to half a tick where the container's time base is coarser.
     Raises DamagedOutput naming the first difference.
@@ -49,10 +49,11 @@ def check(
         made = probe(out, "the output")
     except BadInput as error:
         raise DamagedOutput(f"the output cannot be read back: {error.message}") from error
+    _same("codec", made.codec, params.codec)
     _same("frames", made.frames, max(video.frames, video.declared) - missing)
     shift = _moved(source, video, out, made)
     _same_picture(picture, made)
-    _same_streams(source, video, copied(video, params, out.suffix), out, made, shift)
+    _same_streams(source, video, copied(video, out.suffix), out, made, shift)
     _same_chapters(video, made, shift)
     return _notes(video, made, shift)
 

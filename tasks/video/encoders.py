@@ -14,6 +14,7 @@ __all__ = ["THREADS", "EncodeParams", "Picture", "options", "picture_for", "tagg
 THREADS = 4
 """Frame threads of every encoder. Their number changes the output, so it is one everywhere."""
 
+_SVT_MOST_FRAMES_A_SECOND = 240
 _CHROMA_PLACES = ("left", "center", "topleft", "top", "bottomleft", "bottom")
 
 
@@ -80,7 +81,7 @@ def _x265(picture: Picture) -> list[str]:
 
 
 def _svt(picture: Picture) -> list[str]:
-    rate = picture.rate
+    rate = min(picture.rate, Fraction(_SVT_MOST_FRAMES_A_SECOND))
     found = [f"fps-num={rate.numerator}", f"fps-denom={rate.denominator}", f"lp={THREADS}"]
     if picture.colour.mastering:
         found.append(f"mastering-display={_decimals(picture.colour.mastering)}")

@@ -41,7 +41,7 @@ def mux(
                 raise DamagedOutput(f"the streams could not be put together: {tool.reason()}")
     finally:
         listing.unlink(missing_ok=True)
-    return _notes(video, segments, params, out.suffix)
+    return _notes(video, segments, out.suffix)
 
 
 def _joined(
@@ -60,7 +60,7 @@ def _joined(
             lines.append(f"duration {micro[place + 1] - micro[place]}us")
     listing.write_text("\n".join(lines) + "\n")
     ticks = segments[0].first * video.time_base.numerator
-    return ffmpeg.listed(listing), {"bsf": f"setts=ts=TS+({ticks})"}
+    return ffmpeg.listed(listing), {"bsf": f"setts=pts=PTS+({ticks}):dts=DTS+({ticks})"}
 
 
 def _output(
@@ -72,7 +72,7 @@ def _output(
     options: dict[str, str | int],
 ) -> Any:
     other = ffmpeg.opened(source, video.demuxer)
-    taken = copied(video, params, out.suffix)
+    taken = copied(video, out.suffix)
     main = next(s for s in video.streams if s.index == video.index)
     order = sorted((*taken, main), key=lambda s: s.index)
     place = order.index(main)
@@ -107,13 +107,11 @@ def _clock(time_base: Fraction, taken: Sequence[Stream]) -> int:
     return exact if exact <= _FINEST_CLOCK else time_base.denominator
 
 
-def _notes(
-    video: Video, segments: Sequence[Part], params: EncodeParams, suffix: str
-) -> tuple[str, ...]:
+def _notes(video: Video, segments: Sequence[Part], suffix: str) -> tuple[str, ...]:
     found = [
         f"stream {s.index} ({s.type} {s.codec or s.tag or 'unknown'}) was left out: "
         f"{suffix} cannot carry it"
-        for s in dropped(video, params, suffix)
+        for s in dropped(video, suffix)
     ]
     if missing := sum(part.missing for part in segments):
         found.append(f"{missing} frames are missing: they did not decode")

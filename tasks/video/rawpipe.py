@@ -8,6 +8,7 @@ whose file header holds any time base.
 from __future__ import annotations
 
 import os
+import re
 import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -97,6 +98,8 @@ def missing_frames(tool: Tool, video: Video, segment: Segment, count: int, keep:
     Raises BadInput `damaged` if there are any and they are not to be kept out, or if none decoded.
     """
     code = tool.finish()
+    if failed := [line for line in tool.words() if _ENCODING.search(line)]:
+        raise DamagedOutput(f"the encoder failed: {tool.words()[0]}; {failed[0]}")
     expected = max(segment.frames, video.declared if segment.whole else 0)
     if keep and 0 < count <= expected:
         return expected - count
@@ -196,6 +199,7 @@ class Encoder:
                 self._out.unlink(missing_ok=True)
 
 
+_ENCODING = re.compile(r"output stream|while opening encoder|Video encoding failed")
 _HASTE = {"probesize": 32, "analyzeduration": 0}
 
 

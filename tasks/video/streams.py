@@ -36,7 +36,7 @@ CONTAINERS: dict[str, Container] = {
     ".mp4": Container(
         "mp4",
         video=_words(_MPEG),
-        audio=_words("aac ac3 eac3 mp3 mp2 alac opus flac vorbis dts"),
+        audio=_words("aac ac3 eac3 mp3 alac opus flac vorbis dts"),
         subtitle=_words("mov_text dvd_subtitle"),
     ),
     ".mov": Container(
@@ -81,21 +81,22 @@ def suffix_for(video: Video, params: EncodeParams, wanted: str = "") -> str:
         )
     first = (".mkv", ".mp4", ".mov") if video.demuxer == "matroska" else (".mp4", ".mov", ".mkv")
     choices = (wanted.lower(),) if wanted else first
-    for suffix in choices:
-        if not _obstacles(video, params, suffix):
-            return suffix
-    reason = _obstacles(video, params, choices[0])[0]
-    others = [s for s in CONTAINERS if not _obstacles(video, params, s)]
+    for rule in ("refuse", params.others):
+        for suffix in choices:
+            if not _obstacles(video, params.codec, rule, suffix):
+                return suffix
+    reason = _obstacles(video, params.codec, params.others, choices[0])[0]
+    others = [s for s in CONTAINERS if not _obstacles(video, params.codec, "refuse", s)]
     hint = f"name the output {' or '.join(others)}" if others else "others: drop leaves it out"
     raise BadInput("unsupported_stream", reason, hint=hint)
 
 
-def copied(video: Video, params: EncodeParams, suffix: str) -> tuple[Stream, ...]:
+def copied(video: Video, suffix: str) -> tuple[Stream, ...]:
     """Returns the streams that are copied beside the main one, in the source's order."""
     return tuple(s for s in _wanted(video) if not _obstacle(s, CONTAINERS[suffix], suffix))
 
 
-def dropped(video: Video, params: EncodeParams, suffix: str) -> tuple[Stream, ...]:
+def dropped(video: Video, suffix: str) -> tuple[Stream, ...]:
     """Returns the streams that are left out because `others: drop` allows it."""
     return tuple(s for s in _wanted(video) if _obstacle(s, CONTAINERS[suffix], suffix))
 
@@ -105,14 +106,14 @@ def _wanted(video: Video) -> tuple[Stream, ...]:
     return tuple(s for s in video.others if not s.chapters)
 
 
-def _obstacles(video: Video, params: EncodeParams, suffix: str) -> list[str]:
+def _obstacles(video: Video, codec: str, others: str, suffix: str) -> list[str]:
     container = CONTAINERS[suffix]
     found = []
-    if params.codec not in container.video:
-        found.append(f"{suffix} does not carry {params.codec}")
+    if codec not in container.video:
+        found.append(f"{suffix} does not carry {codec}")
     if video.matrix and not container.turns:
         found.append(f"FFmpeg does not write rotation into {suffix}")
-    if params.others == "refuse":
+    if others == "refuse":
         found += [o for o in (_obstacle(s, container, suffix) for s in _wanted(video)) if o]
     return found
 
