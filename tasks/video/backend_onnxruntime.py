@@ -109,7 +109,7 @@ class OnnxRuntime:
         cache: Path,
     ) -> None:
         self._network, self._provider, self._device, self._cache = network, provider, device, cache
-        self._arithmetic = _ARITHMETIC[provider, precision]
+        self._precision, self._arithmetic = precision, _ARITHMETIC[provider, precision]
         self.lanes = max(1, device.cores if provider == "cpu" else min(device.cores, _GPU_LANES))
         self.pixel_bytes = _PIXEL_BYTES
         self._sessions: OrderedDict[tuple[int, int], Any] = OrderedDict()
@@ -120,12 +120,7 @@ class OnnxRuntime:
     @property
     def info(self) -> dict[str, str]:
         """What computes."""
-        return {
-            "backend": f"onnxruntime-{self._provider}",
-            "backend_version": onnxruntime.__version__,
-            "device": "cpu" if self._provider == "cpu" else self._device.name,
-            "precision": self._arithmetic,
-        }
+        return identity(self._provider, self._precision, self._device)
 
     def __call__(self, window: Plane, levels: Levels) -> Plane:
         """Returns a window [H, W] doubled to [2H, 2W], of the same sample type."""
@@ -185,6 +180,16 @@ class OnnxRuntime:
         except Exception as error:  # the runtime's own classes, undocumented
             raise Unusable(f"{session.get_providers()[0]} fails: {error}") from error
         return made
+
+
+def identity(provider: Provider, precision: Precision, device: Device) -> dict[str, str]:
+    """Returns what of a provider on a device changes the output."""
+    return {
+        "backend": f"onnxruntime-{provider}",
+        "backend_version": onnxruntime.__version__,
+        "device": "cpu" if provider == "cpu" else device.name,
+        "precision": _ARITHMETIC[provider, precision],
+    }
 
 
 def available() -> tuple[Provider, ...]:

@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from importlib import metadata
 from typing import Literal, Protocol, cast
 
 import numpy as np
@@ -237,6 +238,24 @@ def open_upscaler(
     model = {"model": network.name, "digest": network.digest}
     with ThreadPoolExecutor(ladder.lanes, "tile") as spread:
         yield NetworkUpscaler(ladder, model, scale, memory=device.memory, tile=tile, spread=spread)
+
+
+def profile_of(network: Network, precision: Precision, device: Device) -> dict[str, str]:
+    """Returns what of the network's side changes the output on a device, by the backend that is to
+    be used there: the digest, the backend and its version, the arithmetic, and a GPU's name."""
+    first = next(a.backend for a in attempts(device, providers_here(device)) if not a.refused)
+    if first == "openvino":
+        version, arithmetic = metadata.version("openvino"), "f32"
+        if precision == "fast":
+            from millrace.tasks.video.backend_openvino import fast_arithmetic
+
+            arithmetic = fast_arithmetic()
+        found = {"backend": "openvino", "backend_version": version, "precision": arithmetic}
+    else:
+        from millrace.tasks.video.backend_onnxruntime import identity
+
+        found = identity(first, precision, device)
+    return {"network": network.digest, **found}
 
 
 def providers_here(device: Device) -> tuple[str, ...]:
