@@ -13,6 +13,7 @@ from millrace.engine import stages
 from millrace.engine.errors import UsageError
 from millrace.engine.pipeline import Input, Output, Pipeline, StageSpec
 from millrace.engine.runs import Order
+from millrace.engine.validation import findings
 
 INPUT, OUTPUT = "files", "result"
 
@@ -37,7 +38,7 @@ def single_stage(
     try:
         cls.Params.model_validate(dict(params))
     except ValidationError as error:
-        lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        lines = [found.message for found in findings(error, dict(params), (), cls.Params, kind)]
         raise UsageError(
             f"{kind} does not take these parameters: {'; '.join(lines)}",
             hint=f"`millrace kinds {kind}` shows what it takes",
