@@ -79,7 +79,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 def imported_from(project: Path, **environment: str) -> list[Path]:
     result = run([sys.executable, "-c", IMPORTS], project, **environment)
     assert result.returncode == 0, result.stderr
-    return [Path(line) for line in result.stdout.split()]
+    return [Path(line) for line in result.stdout.splitlines()]
 
 
 def test_a_persons_own_flows_and_tasks_do_not_shadow_ours_in_the_editable_install(
