@@ -193,13 +193,27 @@ class Ledger:
     def _append(self, values: list[dict[str, Any]]) -> None:
         if self._path:
             self._path.parent.mkdir(parents=True, exist_ok=True)
+        if not self._has_table():
+            self._make_table()
         with self._engine.begin() as connection:
-            connection.execute(CreateTable(_TABLE, if_not_exists=True))
-            for index in _TABLE.indexes:
-                connection.execute(CreateIndex(index, if_not_exists=True))
             connection.execute(sql.insert(_TABLE), values)
             newest = sql.select(sql.func.max(_TABLE.c.id)).scalar_subquery()
             connection.execute(sql.delete(_TABLE).where(_TABLE.c.id <= newest - self._limit))
+
+    def _has_table(self) -> bool:
+        with self._engine.connect() as connection:
+            return sql.inspect(connection).has_table(_TABLE.name)
+
+    def _make_table(self) -> None:
+        """Makes the table, in a transaction of its own: beside an insert, PostgreSQL deadlocks."""
+        try:
+            with self._engine.begin() as connection:
+                connection.execute(CreateTable(_TABLE, if_not_exists=True))
+                for index in _TABLE.indexes:
+                    connection.execute(CreateIndex(index, if_not_exists=True))
+        except SQLAlchemyError:
+            if not self._has_table():  # else somebody else was quicker
+                raise
 
     def _moved_aside(self, error: SQLAlchemyError) -> bool:
         """True when the file was damaged, or of a foreign schema, and has been moved away."""
