@@ -24,6 +24,7 @@ class Material(_Frozen):
     name: str
     files: tuple[AnyPath, ...]
     folder: bool = False
+    member_names: tuple[str, ...] = ()
     media_type: str = ""
     stamps: tuple[Stamp, ...] = ()
     sides: dict[str, AnyPath] = {}
@@ -36,6 +37,7 @@ class Material(_Frozen):
             name=item.id,
             files=item.members or (item.location,),
             folder=bool(item.members),
+            member_names=item.member_names,
             media_type=item.artifact.media_type if item.artifact else "",
             stamps=item.stamps,
             sides={role: side.location for role, side in sides.items()},
@@ -64,6 +66,7 @@ class Material(_Frozen):
             path=primary,
             media_type=self.media_type,
             members=members,
+            member_names=self.member_names,
             sides=sides,
             output_suffix=self.output_suffix,
         )

@@ -439,6 +439,7 @@ class Conductor:
             location=self._store.locate(manifest.output.digest),
             artifact=manifest.output,
             members=tuple(self._store.locate(m.digest) for m in manifest.output.members),
+            member_names=tuple(m.name for m in manifest.output.members),
         )
         self._supply(ticket.node.name, result, result)
 

@@ -47,6 +47,7 @@ class Item:
     artifact: Artifact | None = None
     stamps: tuple[Stamp, ...] = ()
     members: tuple[Path, ...] = ()
+    member_names: tuple[str, ...] = ()
     refusal: BadInput | None = None
 
 
@@ -127,6 +128,7 @@ def gather(stage: str, items: Iterable[Item]) -> Item:
         label=max((i.label for i in sources), default=Label.RESTRICTED),
         artifact=Artifact.folder(members),
         members=tuple(item.location for item in sources),
+        member_names=tuple(item.id for item in sources),
         stamps=tuple(stamp for item in sources for stamp in item.stamps),
     )
 
@@ -189,7 +191,8 @@ def _folders(text: str, base: Path, label: Label) -> Iterator[Item]:
         files = (p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
         members = tuple(sorted(files, key=lambda p: natural(p.name)))
         refusal = None if members else BadInput("empty", f"{item.id} holds no files")
-        yield replace(item, members=members, refusal=refusal)
+        names = tuple(printable(p.name) for p in members)
+        yield replace(item, members=members, member_names=names, refusal=refusal)
 
 
 def _local(path: Path, root: Path, label: Label) -> Item:

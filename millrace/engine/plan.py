@@ -221,6 +221,7 @@ class _Planner:
                 location=self._store.locate(manifest.output.digest),
                 artifact=manifest.output,
                 members=tuple(self._store.locate(m.digest) for m in manifest.output.members),
+                member_names=tuple(m.name for m in manifest.output.members),
             )
             return _Seen(made)
         return _Seen(

@@ -92,7 +92,7 @@ class Staged(_Frozen):
     """An item as a session sees it: files on this host, under neutral names.
 
     `path` is a file, or for a folder artifact (a gathered item) a folder whose `members` lie in
-    order. `name` is the original name, for messages only: never build a path from it.
+    order (`member_names`: what people call them). `name` is the original name, for messages only: never build a path from it.
     `output_suffix` is the suffix the person asked for (".mp4"), or "" where the kind may choose.
     """
 
@@ -100,6 +100,7 @@ class Staged(_Frozen):
     path: Path
     media_type: str = ""
     members: tuple[Path, ...] = ()
+    member_names: tuple[str, ...] = ()
     sides: dict[str, Path] = {}
     output_suffix: str = ""
 

@@ -32,7 +32,7 @@ def mux(
         parts.verify(part, params.codec, video.time_base)
     listing = out.with_name(out.name + ".parts")
     try:
-        joined, options = _joined(segments, video, listing)
+        joined, options = joined_parts(segments, video.time_base, listing)
         outputs = [_output(joined, source, video, params, out, options)]
         with Tool(ffmpeg.command(outputs, ("-copyts",), (source, video.demuxer))) as tool:
             tool.read()
@@ -44,14 +44,17 @@ def mux(
     return _notes(video, segments, out.suffix)
 
 
-def _joined(
-    segments: Sequence[Part], video: Video, listing: Path
+def joined_parts(
+    segments: Sequence[Part], time_base: Fraction, listing: Path
 ) -> tuple[Any, dict[str, str | int]]:
-    """One part is taken as it is. Several are listed with the time from each to the next; the list
-    begins at zero, so what precedes the first frame is added to every time."""
+    """Returns a graph's input of all parts in order, and the options that give them their times.
+
+    One part is taken as it is. Several are listed, in a file written at `listing`, with the time
+    from each to the next; the list begins at zero, so what precedes the first frame is added to
+    every time."""
     if len(segments) == 1:
         return ffmpeg.opened(segments[0].path, "mov"), {}
-    micro = [round(part.first * video.time_base * 1_000_000) for part in segments]
+    micro = [round(part.first * time_base * 1_000_000) for part in segments]
     lines = ["ffconcat version 1.0"]
     for place, part in enumerate(segments):
         quoted = str(part.path.absolute()).replace("'", r"'\''")
@@ -59,7 +62,7 @@ def _joined(
         if place + 1 < len(segments):
             lines.append(f"duration {micro[place + 1] - micro[place]}us")
     listing.write_text("\n".join(lines) + "\n")
-    ticks = segments[0].first * video.time_base.numerator
+    ticks = segments[0].first * time_base.numerator
     return ffmpeg.listed(listing), {"bsf": f"setts=pts=PTS+({ticks}):dts=DTS+({ticks})"}
 
 
