@@ -73,7 +73,9 @@ class Conductor:
         self._nodes = nodes(order.pipeline, order.only)
         self._journal = Journal(run.journal, "conductor")
         self._reader = Reader(run.journal)
-        self._measurer = Measurer(settings, host, run.scratch / "measure", run.log("measure"))
+        self._measurer = Measurer(
+            settings, host, run.scratch / "measure", run.log("measure"), retry=order.retry
+        )
         self._forecaster = Forecaster(settings)
         self._desk = Desk(run, host, self._journal, self._forecaster, dispatch)
         self._outputs = Outputs(order, run.id, self._store, self._journal)

@@ -75,8 +75,13 @@ class Measurements:
             self._put("INSERT OR REPLACE INTO digests VALUES (?, ?, ?)", (name, text, digest))
         return digest, stamp
 
-    def outline(self, kind: str, version: int, digest: str, name: str) -> Outline | None:
-        """Returns the remembered outline, or None. Raises BadInput when it was refused."""
+    def outline(
+        self, kind: str, version: int, digest: str, name: str, *, refusals: bool = True
+    ) -> Outline | None:
+        """Returns the remembered outline, or None. Raises BadInput when it was refused.
+
+        Without `refusals`, what was refused is as if it had never been measured.
+        """
         with self._lock:
             row = self._db.execute(
                 "SELECT outline FROM outlines WHERE subject = ?", (f"{kind}@{version}/{digest}",)
@@ -84,6 +89,8 @@ class Measurements:
         if row is None:
             return None
         data = json.loads(row[0])
+        if "refused" in data and not refusals:
+            return None
         if "refused" in data:
             code, message, hint = (text.replace(_NAME, name) for text in data["refused"])
             raise BadInput(code, message, hint=hint)

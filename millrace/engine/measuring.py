@@ -24,9 +24,15 @@ _ATTEMPTS = 2
 
 
 class Measurer:
-    """Measures items for stages. Thread-safe; keeps child processes warm until `close`."""
+    """Measures items for stages. Thread-safe; keeps child processes warm until `close`.
 
-    def __init__(self, settings: Settings, host: Host, scratch: Path, log: Path) -> None:
+    With `retry`, items that were refused before are measured again.
+    """
+
+    def __init__(
+        self, settings: Settings, host: Host, scratch: Path, log: Path, *, retry: bool = False
+    ) -> None:
+        self._retry = retry
         self._cache = Measurements(settings.measurements)
         self._remote = Remote(settings.home / "fetched")
         self._settings, self._host = settings, host
@@ -49,7 +55,7 @@ class Measurer:
             raise ValueError(f"{item.id} was not read before it was measured")
         stage = node.stage
         subject = (stage.kind, stage.version, artifact.digest, item.id)
-        known = self._cache.outline(*subject)
+        known = self._cache.outline(*subject, refusals=not self._retry)
         if known:
             return known
         try:

@@ -92,7 +92,8 @@ class Staged(_Frozen):
     """An item as a session sees it: files on this host, under neutral names.
 
     `path` is a file, or for a folder artifact (a gathered item) a folder whose `members` lie in
-    order (`member_names`: what people call them). `name` is the original name, for messages only: never build a path from it.
+    order (`member_names`: what people call them). `name` is the original name, for messages only:
+    never build a path from it.
     `output_suffix` is the suffix the person asked for (".mp4"), or "" where the kind may choose.
     """
 

@@ -42,23 +42,24 @@ def measure(item: Staged) -> Outline:
                 f"{name} of {item.name} is {decoder} and {names[0]} is {decoders[0]}",
                 hint="a sequence needs images of one format",
             )
-    sizes = _frames(item.path, len(members), decoders[0])
-    good = {number: found for number, found in enumerate(sizes) if found}
+    sizes = _decoded_bytes(item.path, len(members), decoders[0])
+    good = sorted(sizes)
     if not good:
         raise BadInput("damaged", f"no image of {item.name} can be decoded")
-    first, *_ = good.values()
-    for number, found in good.items():
-        if found != first:
+    first = _shape(members[good[0]], decoders[0])
+    for number in good:
+        if sizes[number] != sizes[good[0]]:
+            width, height, pix_fmt = _shape(members[number], decoders[0])
             raise BadInput(
                 "unsupported",
-                f"{names[number]} of {item.name} is {found[0]}x{found[1]} {found[2]}, the first "
-                f"one {first[0]}x{first[1]} {first[2]}",
+                f"{names[number]} of {item.name} is {width}x{height} {pix_fmt}, "
+                f"{names[good[0]]} is {first[0]}x{first[1]} {first[2]}",
                 hint="a sequence needs images of one size and pixel format",
             )
     size = sum(path.stat().st_size for path in members)
     outline = jobs.outline_of(_video(first, len(members)), "inode/directory", size)
-    damaged = [names[n] for n in range(len(members)) if n not in good]
-    facts = {**outline.facts, "decoder": decoders[0], "damaged": damaged}  # type: ignore[dict-item]
+    damaged = [names[n] for n in range(len(members)) if n not in sizes]
+    facts = {**outline.facts, "decoder": decoders[0], "damaged": damaged}
     return outline.model_copy(update={"facts": facts})
 
 
@@ -77,20 +78,29 @@ def _decoder(path: Path, name: str) -> str:
     raise BadInput("not_media", f"{name} is not an image that can be read")
 
 
-def _frames(folder: Path, count: int, decoder: str) -> list[tuple[int, int, str] | None]:
-    """Returns (width, height, pixel format) of each image, None for one that does not decode."""
-    ask = (
-        f"-start_number 1 -framerate 1 -c:v {decoder} -show_frames "
-        "-show_entries frame=pts,width,height,pix_fmt -of csv=p=0"
-    ).split()
-    found: list[tuple[int, int, str] | None] = [None] * count
-    with Tool(ffmpeg.inspection(pattern(folder, count), "image2", *ask)) as tool:
+def _decoded_bytes(folder: Path, count: int, decoder: str) -> dict[int, int]:
+    """Returns the decoded size in bytes of each image that decodes, by its place from 0."""
+    how: dict[str, str | int | None] = {"framerate": "1", "start_number": 1, "c:v": decoder}
+    source = ffmpeg.opened(pattern(folder, count), "image2", how)
+    # Without this, images of another size would be scaled to the first one's.
+    output = ffmpeg.target([source["v"]], "pipe:1", {"f": "framecrc", "autoscale": 0})
+    found = {}
+    with Tool(ffmpeg.command([output])) as tool:
         for line in tool.stdout:
-            parts = line.decode().strip().rstrip(",").split(",")
-            if len(parts) >= 4 and parts[0].isdigit() and int(parts[0]) < count:
-                found[int(parts[0])] = (int(parts[1]), int(parts[2]), parts[3])
+            if not line.startswith(b"#"):
+                fields = line.split(b",")
+                found[int(fields[2])] = int(fields[4])
         tool.finish()
     return found
+
+
+def _shape(path: Path, decoder: str) -> tuple[int, int, str]:
+    """Returns width, height and pixel format of one image that decodes."""
+    demuxer = {"mjpeg": "jpeg_pipe"}.get(decoder, f"{decoder}_pipe")
+    ask = ("-show_entries", "stream=width,height,pix_fmt", "-of", "csv=p=0")
+    with Tool(ffmpeg.inspection(path, demuxer, *ask)) as tool:
+        width, height, pix_fmt, *_ = tool.read().decode().strip().split(",")
+    return int(width), int(height), pix_fmt
 
 
 def _video(first: tuple[int, int, str], frames: int) -> Video:
