@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 
 from millrace.engine.document import Draft
 from millrace.engine.problems import Finding, Where, nearest
 from millrace.engine.specs import StageSpec
+
+_SHOWN = 12  # stages of a cycle that a message names
 
 
 def problems(draft: Draft) -> Iterator[Finding]:
@@ -66,18 +69,18 @@ def sources(draft: Draft, name: str) -> list[str]:
     return [source for _, source in _taken(name, stage)] if stage is not None else []
 
 
-def upstream(draft: Draft, name: str) -> list[str]:
-    """Returns every stage and input that items of `name` come through, side inputs not among them,
-    nearest first. Ends for cycles too."""
-    seen: dict[str, None] = {}
-    todo = [name]
+def upstream(draft: Draft, name: str) -> Iterator[str]:
+    """Yields every stage and input that items of `name` come through, nearest first, side inputs
+    not among them. Ends for cycles too."""
+    seen: set[str] = set()
+    todo = deque([name])
     while todo:
-        stage = draft.stages.get(todo.pop(0))
+        stage = draft.stages.get(todo.popleft())
         for source in stage.sources if stage is not None else ():
             if source not in seen:
-                seen[source] = None
+                seen.add(source)
+                yield source
                 todo.append(source)
-    return list(seen)
 
 
 def roots(draft: Draft, name: str) -> list[str]:
@@ -101,36 +104,58 @@ def gathered(draft: Draft, name: str) -> bool | None:
 
 def _cycles(draft: Draft) -> Iterator[Finding]:
     """Yields each cycle once, at the stage of it that stands first."""
+    tangled = _tangled(draft)
     done: set[str] = set()
     for name in draft.stages:
-        cycle = _cycle_from(draft, name, done)
+        cycle = _cycle_from(tangled, name, done) if name in tangled else []
         if cycle:
             done.update(cycle)
-            arrows = " → ".join([*cycle, cycle[0]])
-            where, _ = next(
-                edge
-                for edge in _taken(cycle[0], _stage(draft, cycle[0]))
-                if edge[1] == cycle[1 % len(cycle)]
-            )
+            shown = cycle if len(cycle) <= _SHOWN else [*cycle[: _SHOWN - 1], "…", cycle[-1]]
+            arrows = " → ".join([*shown, cycle[0]])
+            where = _edge(draft, cycle[0], cycle[1 % len(cycle)])
             yield Finding(where, f"stages take from each other in a circle: {arrows}")
 
 
-def _stage(draft: Draft, name: str) -> StageSpec:
-    stage = draft.stages[name]
-    assert stage is not None  # noqa: S101  only stages with edges are in a cycle
-    return stage
+def _tangled(draft: Draft) -> dict[str, list[str]]:
+    """Returns the stages that are in a cycle or behind one, with what they take of each other."""
+    takes = {name: [s for s in sources(draft, name) if s in draft.stages] for name in draft.stages}
+    waiting = {name: len(taken) for name, taken in takes.items()}
+    takers: dict[str, list[str]] = {name: [] for name in takes}
+    for name, taken in takes.items():
+        for source in taken:
+            takers[source].append(name)
+    free = deque(name for name, count in waiting.items() if count == 0)
+    while free:
+        for taker in takers[free.popleft()]:
+            waiting[taker] -= 1
+            if waiting[taker] == 0:
+                free.append(taker)
+    return {name: [s for s in takes[name] if waiting[s]] for name in takes if waiting[name]}
 
 
-def _cycle_from(draft: Draft, start: str, done: set[str]) -> list[str]:
+def _cycle_from(tangled: dict[str, list[str]], start: str, done: set[str]) -> list[str]:
     """Returns a shortest way from a stage back to itself, or nothing."""
-    ways = [[start]]
-    seen: set[str] = set()
-    while ways:
-        way = ways.pop(0)
-        for source in sources(draft, way[-1]):
+    came: dict[str, str] = {}
+    todo = deque([start])
+    while todo:
+        name = todo.popleft()
+        for source in tangled[name]:
             if source == start:
-                return way
-            if source not in seen and source not in done:
-                seen.add(source)
-                ways.append([*way, source])
+                return _way(came, start, name)
+            if source not in came and source not in done:
+                came[source] = name
+                todo.append(source)
     return []
+
+
+def _way(came: dict[str, str], start: str, end: str) -> list[str]:
+    way = [end]
+    while way[-1] != start:
+        way.append(came[way[-1]])
+    return way[::-1]
+
+
+def _edge(draft: Draft, name: str, source: str) -> Where:
+    stage = draft.stages[name]
+    edges = _taken(name, stage) if stage is not None else iter(())
+    return next((where for where, taken in edges if taken == source), ("stages", name))

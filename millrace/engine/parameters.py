@@ -115,8 +115,15 @@ class Parameter(BaseModel):
                 raise ValueError(f"must be true or false, not {shown(text)}")
             value = words[text.lower()]
         elif self.type == "path" and text and "://" not in text:
-            value = str(Path(text).expanduser().absolute())
+            value = str(_at_home(text).absolute())
         return self.accept(value)
+
+
+def _at_home(text: str) -> Path:
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:  # ~name where nobody is called so: a file of that name
+        return Path(text)
 
 
 @dataclass(frozen=True)

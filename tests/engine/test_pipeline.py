@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, time, timedelta
 from pathlib import Path
+from time import monotonic as time_now
 
 import pytest
 from pydantic import ValidationError
@@ -260,6 +261,17 @@ def test_a_file_with_brackets_in_its_name_is_one_file(tmp_path: Path) -> None:
     assert one.report().problems
     clip.touch()
     assert not one.report().problems
+
+
+def test_a_chain_of_thousands_of_stages_is_checked_in_seconds_and_so_is_a_ring() -> None:
+    chain = "".join(f"  s{n}: {{uses: test.copy, each: s{n - 1}}}\n" for n in range(1, 1000))
+    head = "version: 1\nname: long\ninputs: {a: {files: '*'}}\nstages:\n"
+    tail = "outputs: {o: {from: s999, to: 'out/{source.path}'}}\n"
+    started = time_now()
+    assert not check(f"{head}  s0: {{uses: test.copy, each: a}}\n{chain}{tail}").problems
+    ring = check(f"{head}  s0: {{uses: test.copy, each: s999}}\n{chain}{tail}").problems
+    assert [len(problem.message) < 200 for problem in ring] == [True]
+    assert time_now() - started < 20
 
 
 def test_control_characters_in_names_do_not_reach_the_terminal() -> None:

@@ -89,6 +89,7 @@ def test_a_relative_path_on_the_command_line_is_that_of_the_shell(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert Parameter(type="path").parse("films/../x") == f"{tmp_path}/films/../x"
+    assert Parameter(type="path").parse("~nobody-here") == f"{tmp_path}/~nobody-here"
 
 
 def test_choices_hold_for_the_default_and_for_set() -> None:
