@@ -62,4 +62,3 @@ def run_stage(
     """
     order = single_stage(kind, [source], output, params, overwrite=overwrite)
     return Path(check_outcome(run(order)).outputs[0])
-

@@ -101,7 +101,7 @@ def _is_measured(bench: Rehearsal, item: Any) -> Measured:
         outline = host.measure(item)
         again = host.measure(item)
     _must(outline == again, f"{bench.kind} measured {item.name} twice and found two things")
-    return Measured(item, outline)
+    return Measured(item, bench.asked(outline))
 
 
 def _is_divided(bench: Rehearsal, one: Measured) -> Work:
@@ -243,7 +243,7 @@ def _refuses(bench: Rehearsal, path: Path, good: Measured) -> None:
             outline = good.outline  # as if it had become bad after it was measured
         except SessionLost as lost:
             _must(False, f"{kind} did not refuse but broke ({lost.code}) {sentence}: {lost}")
-    batches = [*bench.batches(8, Measured(item, outline)), *bench.batches(9, good)]
+    batches = [*bench.batches(8, Measured(item, bench.asked(outline))), *bench.batches(9, good)]
     name = f"bad-{len(bench.known)}"
     bench.known.add(name)
     with bench.host() as host:

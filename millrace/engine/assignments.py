@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, JsonValue
@@ -28,10 +29,9 @@ class Material(_Frozen):
     media_type: str = ""
     stamps: tuple[Stamp, ...] = ()
     sides: dict[str, AnyPath] = {}
-    output_suffix: str = ""
 
     @classmethod
-    def of(cls, item: Item, sides: dict[str, Item], output_suffix: str) -> Material:
+    def of(cls, item: Item, sides: Mapping[str, Item]) -> Material:
         """Returns the material of an item whose content has been read."""
         return cls(
             name=item.id,
@@ -41,7 +41,6 @@ class Material(_Frozen):
             media_type=item.artifact.media_type if item.artifact else "",
             stamps=item.stamps,
             sides={role: side.location for role, side in sides.items()},
-            output_suffix=output_suffix,
         )
 
     def stage(self, folder: Path) -> Staged:
@@ -68,7 +67,6 @@ class Material(_Frozen):
             members=members,
             member_names=self.member_names,
             sides=sides,
-            output_suffix=self.output_suffix,
         )
 
     def changed(self) -> bool:

@@ -72,7 +72,7 @@ class Desk:
         """Puts a batch on the desk."""
         job = Job(
             key=share.key,
-            material=Material.of(cut.item, dict(cut.sides), node.suffix(cut.item)),
+            material=Material.of(cut.item, cut.sides),
             outline=cut.outline,
             recipe=cut.recipe,
             span=share.span,
@@ -88,7 +88,7 @@ class Desk:
         """Puts the join of an item's finished batches on the desk."""
         job = Job(
             key=cut.join,
-            material=Material.of(cut.item, dict(cut.sides), node.suffix(cut.item)),
+            material=Material.of(cut.item, cut.sides),
             outline=cut.outline,
             recipe=cut.recipe,
             span=Span(start=cut.shares[0].span.start, stop=cut.shares[-1].span.stop),

@@ -119,6 +119,7 @@ def cut_item(
     Raises BadInput when the kind refuses the item, NotPermitted when no device may do it.
     """
     stage = node.stage
+    outline = outline.model_copy(update={"output_suffix": node.suffix(item)})
     work = stage.work(outline)
     needs = node.needs(work)
     device = choose(needs, host)

@@ -77,7 +77,7 @@ class Measurer:
 
     def _measure(self, node: Node, item: Item) -> Outline:
         folder = self._scratch / uuid.uuid4().hex
-        staged = Material.of(item, {}, node.suffix(item)).stage(folder)
+        staged = Material.of(item, {}).stage(folder)
         try:
             for attempt in range(1, _ATTEMPTS + 1):
                 host = self._take(node)

@@ -103,8 +103,11 @@ class Rehearsal:
             path=place,
             media_type=mimetypes.guess_type(path.name)[0] or "",
             members=members,
-            output_suffix=self.output_suffix,
         )
+
+    def asked(self, outline: Outline) -> Outline:
+        """Returns an outline as the engine hands it on: with the suffix asked of the result."""
+        return outline.model_copy(update={"output_suffix": self.output_suffix})
 
     def batches(self, number: int, one: Measured) -> list[Batch]:
         """Returns the batches the kind cuts an input into; `number` tells inputs apart."""

@@ -52,11 +52,13 @@ class Needs(_Frozen):
 
 class Outline(_Frozen):
     """What is known of an artifact without its content. `facts` holds plain JSON of the kind's own
-    choosing; kinds of one workload share names (video: frames, width, height, …)."""
+    choosing; kinds of one workload share names (video: frames, width, height, …). `output_suffix`
+    is set by the engine, not by `measure`: the suffix asked of the result (".mp4"), "" for none."""
 
     media_type: str
     size: int = Field(ge=0, description="bytes")
     facts: dict[str, JsonValue] = {}
+    output_suffix: str = ""
 
 
 class Work(_Frozen):
@@ -94,7 +96,6 @@ class Staged(_Frozen):
     `path` is a file, or for a folder artifact (a gathered item) a folder whose `members` lie in
     order (`member_names`: what people call them). `name` is the original name, for messages only:
     never build a path from it.
-    `output_suffix` is the suffix the person asked for (".mp4"), or "" where the kind may choose.
     """
 
     name: str
@@ -103,7 +104,6 @@ class Staged(_Frozen):
     members: tuple[Path, ...] = ()
     member_names: tuple[str, ...] = ()
     sides: dict[str, Path] = {}
-    output_suffix: str = ""
 
 
 class Batch(_Frozen):

@@ -32,7 +32,7 @@ from millrace.tasks.video.parts import Part
 from millrace.tasks.video.probe import Video
 from millrace.tasks.video.rawpipe import missing_frames
 from millrace.tasks.video.segments import Segment
-from millrace.tasks.video.streams import CONTAINERS, suffix_for
+from millrace.tasks.video.streams import CONTAINERS
 from millrace.tasks.video.timeline import TIMES_ONLY, presented, pts_of
 from millrace.tasks.video.tool import Tool
 
@@ -88,6 +88,7 @@ class Assemble:
                 hint="on_damage: keep leaves them out",
             )
         job, params = self._job(outline), self._params
+        job.refuse_container()
         return Work(
             units=job.video.frames,
             load=job.megapixels,
@@ -216,7 +217,7 @@ class Assemble:
 
     def _finished(self, batch: Batch, found: Sequence[Part], out: Path) -> Result:
         job, params = self._job(batch.outline), self._params
-        suffix = suffix_for(job.video, params, batch.item.output_suffix)
+        suffix = job.container
         path, listing = out / f"{batch.key[:16]}{suffix}", out / f"{batch.key[:16]}.parts"
         for part in found:
             parts.verify(part, params.codec, job.video.time_base)

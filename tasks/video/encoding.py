@@ -48,6 +48,7 @@ class Encode:
     def work(self, outline: Outline) -> Work:
         """Returns how much there is to do. Raises BadInput for what cannot be encoded."""
         job, params = self._job(outline), self._params
+        job.refuse_container()
         return Work(
             units=job.video.frames,
             load=job.megapixels,

@@ -78,6 +78,15 @@ class Job:
         return picture_for(self.video, self.params, self.scale)
 
     @property
+    def container(self) -> str:
+        """The suffix of the output, ".mp4"; raises BadInput where it cannot carry a stream."""
+        return streams.suffix_for(self.video, self.params, self.outline.output_suffix)
+
+    def refuse_container(self) -> None:
+        """Raises BadInput where the container cannot carry a stream: before any work, that is."""
+        _ = self.container
+
+    @property
     def megapixels(self) -> float:
         """Millions of pixels in all frames of the source."""
         return self.video.frames * self.video.width * self.video.height / 1e6
@@ -114,7 +123,7 @@ class Job:
     def forecast(self) -> Outline:
         """About what the output will be, for planning what comes after it."""
         picture, video = self.picture, self.video
-        suffix = streams.suffix_for(video, self.params)
+        suffix = self.container
         main = tuple(
             s.model_copy(update={"codec": self.params.codec, "tag": ""})
             if s.index == video.index
@@ -178,7 +187,7 @@ def finish(
     Raises BadInput when the container asked for cannot carry a stream, DamagedOutput when something
     was lost on the way.
     """
-    suffix = streams.suffix_for(job.video, job.params, batch.item.output_suffix)
+    suffix = job.container
     path = out / f"{batch.key[:16]}{suffix}"
     missing = sum(part.missing for part in found)
     notes = mux(batch.item.path, job.video, found, job.params, path)

@@ -57,7 +57,7 @@ def whole() -> list[Span]:
 
 def place(batch: Batch, number: int, output: Output, out: Path) -> Path:
     """Returns where the output of a batch goes: a neutral name with the suffix asked for."""
-    return out / f"{number}{batch.item.output_suffix or output.suffix}"
+    return out / f"{number}{batch.outline.output_suffix or output.suffix}"
 
 
 def result(batch: Batch, path: Path, facts: dict[str, object] | None = None) -> Result:

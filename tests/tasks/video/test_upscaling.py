@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from millrace.engine.devices import Device
 from millrace.engine.errors import BadInput, DamagedOutput
 from millrace.engine.stages import Batch, Failure, Outline, Result, Span, Staged
-from millrace.tasks.video.upscale import Session, Upscale, UpscaleParams
+from millrace.tasks.video.upscaling import Session, Upscale, UpscaleParams
 from millrace.testing import conformance
 
 CPU = Device(cores=2, memory=2 << 30)
@@ -48,8 +48,8 @@ def luma(path: Path, height: int, width: int) -> np.ndarray:
     return np.frombuffer(raw, np.uint8).reshape(-1, height, width)
 
 
-def batches(kind: Upscale, item: Staged) -> list[Batch]:
-    outline = kind.measure(item)
+def batches(kind: Upscale, item: Staged, suffix: str = "") -> list[Batch]:
+    outline = kind.measure(item).model_copy(update={"output_suffix": suffix})
     spans = kind.split(outline)
     return [
         Batch(key=f"{n:016d}", item=item, outline=outline, span=span, whole=len(spans) == 1)
@@ -57,10 +57,10 @@ def batches(kind: Upscale, item: Staged) -> list[Batch]:
     ]
 
 
-def joined(kind: Upscale, session: Session, item: Staged, out: Path) -> Result:
+def joined(kind: Upscale, session: Session, item: Staged, out: Path, suffix: str = "") -> Result:
     """The finished result of an item, checked at every step."""
     made = []
-    todo = batches(kind, item)
+    todo = batches(kind, item, suffix)
     for answer in kind.run(session, todo, out, lambda key, units: None):
         assert isinstance(answer, Result), answer
         kind.check(todo[len(made)], answer)
@@ -79,8 +79,8 @@ def upscaled(source: Path, out: Path, suffix: str = "", **params: object) -> Res
     kind = Upscale(UpscaleParams.model_validate({**QUICK, **params}))
     out.mkdir(exist_ok=True)
     with kind.open(CPU) as session:
-        item = Staged(name=source.name, path=source, output_suffix=suffix)
-        return joined(kind, session, item, out)
+        item = Staged(name=source.name, path=source)
+        return joined(kind, session, item, out, suffix)
 
 
 @pytest.fixture(scope="module")
@@ -229,9 +229,9 @@ def test_progress_counts_frames(small: Path, out: Path) -> None:
 
 def test_a_container_that_cannot_carry_it_is_refused(small: Path, out: Path) -> None:
     kind = Upscale(UpscaleParams.model_validate(QUICK))
-    item = Staged(name="small.mp4", path=small, output_suffix=".webm")
+    item = Staged(name="small.mp4", path=small)
     with kind.open(CPU) as session:
-        [answer] = kind.run(session, batches(kind, item), out, lambda *_: None)
+        [answer] = kind.run(session, batches(kind, item, ".webm"), out, lambda *_: None)
     assert isinstance(answer, Failure)
     assert answer.code == "unsupported_stream"
     assert list(out.iterdir()) == []

@@ -102,6 +102,7 @@ class Upscale:
     def work(self, outline: Outline) -> Work:
         """Returns how much there is to do. Raises BadInput for what cannot be encoded."""
         job, params = self._job(outline), self._params
+        job.refuse_container()
         needs = Needs(
             cores=CORES,
             memory=self._memory(job),
