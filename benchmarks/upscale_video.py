@@ -2,8 +2,8 @@
 
     python benchmarks/upscale_video.py [VIDEO] [--precision exact|fast] [--frames N] [--json]
 
-Without VIDEO a 640x360 test picture is made. Three figures, in frames a second: the network alone on
-the frames in memory (nothing with this network can be faster); decode, network and encode in one
+Without VIDEO a 640x360 test picture is made. Three figures, in frames a second: the network alone
+on frames in memory (nothing with this network can be faster); decode, network and encode in one
 pass; FFmpeg decoding, scaling by Lanczos and encoding with the same encoder and settings.
 """
 
@@ -22,7 +22,7 @@ import numpy as np
 from millrace.engine.devices import Device
 from millrace.engine.stages import Batch, Result, Staged
 from millrace.tasks.video.network import Levels
-from millrace.tasks.video.upscale import Session, Upscale, UpscaleParams
+from millrace.tasks.video.upscaling import Session, Upscale, UpscaleParams
 
 
 def made_clip(folder: Path, frames: int) -> Path:
