@@ -113,11 +113,16 @@ def probe(path: Path, name: str = "") -> Video:
     main = _main_stream(found, name)
     index = int(main["index"])
     width, height = int(main.get("width", 0)), int(main.get("height", 0))
-    _refuse_sizes(main, width, height, name)
+    if max(width, height) > MAX_SIDE:
+        raise BadInput(
+            "unsupported", f"{name} is {width}x{height}; the limit is {MAX_SIDE} pixels a side"
+        )
     time_base = Fraction(main["time_base"])
     table = presented(path, demuxer, index, main["codec_name"])
     if not len(table.times):
         raise BadInput("no_duration", f"{name} has a video stream without a single frame")
+    if not width or not height or "pix_fmt" not in main:
+        raise BadInput("damaged", f"{name} holds a video stream that does not say what it shows")
     if any(a >= b for a, b in zip(table.times, table.times[1:], strict=False)):
         raise BadInput("unsupported", f"{name} shows two frames at one time")
     first = _first_frames(path, demuxer, index)
@@ -180,15 +185,6 @@ def _main_stream(found: dict[str, Any], name: str) -> dict[str, Any]:
     if main.get("codec_name", "unknown") == "unknown":
         raise BadInput("unsupported", f"{name} holds video that FFmpeg has no decoder for")
     return main
-
-
-def _refuse_sizes(main: dict[str, Any], width: int, height: int, name: str) -> None:
-    if not width or not height or "pix_fmt" not in main:
-        raise BadInput("damaged", f"{name} holds a video stream that does not say what it shows")
-    if max(width, height) > MAX_SIDE:
-        raise BadInput(
-            "unsupported", f"{name} is {width}x{height}; the limit is {MAX_SIDE} pixels a side"
-        )
 
 
 def _first_frames(path: Path, demuxer: str, index: int) -> dict[str, Any]:

@@ -74,7 +74,6 @@ def test_content_decides_whatever_the_name(content: bytes, code: str, tmp_path: 
     assert canary.stat().st_atime_ns == stamped, "the file that is named was read"
 
 
-@pytest.mark.skipif(not shutil.which("runuser"), reason="needs runuser")
 def test_a_file_without_permission_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = made(tmp_path / "film.mp4")
 
@@ -93,10 +92,9 @@ def test_a_file_with_sound_only_has_no_video(tmp_path: Path) -> None:
 
 
 def test_a_stream_without_frames_has_no_duration(tmp_path: Path) -> None:
-    path = tmp_path / "none.mp4"
-    source = ["-f", "lavfi", "-i", "testsrc2=size=64x48:rate=10:duration=1"]
-    nothing = ["-frames:v", "0", "-c:v", "libx264", "-f", "mp4"]
-    subprocess.run(["ffmpeg", "-v", "error", *source, *nothing, str(path)], check=True)
+    path = made(tmp_path / "film.mkv")
+    head, _, _ = path.read_bytes().partition(b"\x1f\x43\xb6\x75")  # the first cluster
+    path.write_bytes(head)
     assert refusal(path) == "no_duration"
 
 
