@@ -61,6 +61,12 @@ class UpscaleParams(EncodeParams):
         description="side of the largest square worked on at once; default: as memory allows",
     )
 
+    @field_validator("scale", mode="before")
+    @classmethod
+    def _as_number(cls, value: object) -> object:
+        # A command line gives text, which pydantic makes a number of for every type but a Literal.
+        return int(value) if isinstance(value, str) and value.isdecimal() else value
+
     @field_validator("model")
     @classmethod
     def _is_there(cls, value: str) -> str:

@@ -304,3 +304,7 @@ def test_the_kind_keeps_the_contract_of_stage_kinds(tmp_path: Path) -> None:
         uncut={**QUICK, "segment_seconds": 60},
         same=same_frames,
     )
+
+
+def test_the_scale_may_come_as_text_from_a_command_line() -> None:
+    assert UpscaleParams.model_validate({"scale": "3"}).scale == 3
