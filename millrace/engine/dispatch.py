@@ -35,6 +35,11 @@ class Pending:
     alone: bool
     since: float
 
+    @property
+    def fit(self) -> tuple[Device, Needs]:
+        """What jobs must have in common to share a session: all but the memory they take."""
+        return self.device, self.needs.model_copy(update={"memory": 0})
+
 
 @dataclass
 class _Active:
@@ -177,8 +182,8 @@ class Desk:
         pending = self._pending[stage]
         if not pending:
             return []
-        first = pending[0]
-        return [p for p in pending if (p.device, p.needs) == (first.device, first.needs)]
+        first = pending[0].fit
+        return [p for p in pending if p.fit == first]
 
     def _slots(self, pending: Pending) -> int:
         used = sum(active.cores for active in self._active.values())
@@ -199,7 +204,7 @@ class Desk:
             stage=first.stage,
             kind=first.node.stage.kind,
             params=first.node.params,
-            needs=first.needs,
+            needs=max((p.needs for p in share), key=lambda needs: needs.memory),
             device=first.device,
             jobs=tuple(pending.job for pending in share),
         )

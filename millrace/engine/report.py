@@ -101,16 +101,21 @@ def render(
 
 
 def find_pictures(records: Sequence[Record], store: Store) -> dict[str, bytes]:
-    """Returns a picture for each item whose result came with one (a `thumbnail` in its facts)."""
-    last = {r.item: r for r in records if r.event in ("done", "reused")}
+    """Returns a picture for each item, of the last result that came with one (a `thumbnail` in its
+    facts). Only so many results are looked at."""
+    finished = [r for r in records if r.event in ("done", "reused")]
     found: dict[str, bytes] = {}
-    for item, record in list(last.items())[:_LOOKED_UP]:
-        text = record.data.get("thumbnail") or _thumbnail(store, str(record.data["key"]))
+    for record in reversed(finished[:_LOOKED_UP]):
+        if record.item in found:
+            continue
+        text = _thumbnail(store, str(record.data["key"]))
         try:
-            found[item] = base64.b64decode(str(text or ""), validate=True)
+            data = base64.b64decode(str(text or ""), validate=True)
         except (binascii.Error, ValueError):
             continue
-    return {item: data for item, data in found.items() if data}
+        if data:
+            found[record.item] = data
+    return found
 
 
 def _thumbnail(store: Store, key: str) -> object:
