@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from millrace.engine.document import Draft
+from millrace.engine.parameters import at_home
 from millrace.engine.problems import Finding, Where, nearest
 from millrace.engine.specs import Input
 
@@ -28,6 +29,11 @@ def _texts(part: Input, where: Where) -> Iterator[tuple[Where, str]]:
 
 def _url(where: Where, text: str) -> Iterator[Finding]:
     scheme, separator, rest = text.partition("://")
+    if text.startswith("~") and str(at_home(text)).startswith("~"):
+        user = text.partition("/")[0]
+        yield Finding(
+            where, f"{user!r} is nobody's home here; for a file of that name write its path from /"
+        )
     if not separator or "/" in scheme:
         return
     if where[2] != "files":

@@ -115,14 +115,15 @@ class Parameter(BaseModel):
                 raise ValueError(f"must be true or false, not {shown(text)}")
             value = words[text.lower()]
         elif self.type == "path" and text and "://" not in text:
-            value = str(_at_home(text).absolute())
+            value = str(at_home(text).absolute())
         return self.accept(value)
 
 
-def _at_home(text: str) -> Path:
+def at_home(text: str) -> Path:
+    """Returns the path with `~` put in; `~name` is a file where nobody here is called so."""
     try:
         return Path(text).expanduser()
-    except RuntimeError:  # ~name where nobody is called so: a file of that name
+    except RuntimeError:
         return Path(text)
 
 

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from millrace.engine import stages
 from millrace.engine.errors import UsageError
+from millrace.engine.parameters import at_home
 from millrace.engine.pipeline import Input, Output, Pipeline, StageSpec
 from millrace.engine.runs import Order
 from millrace.engine.validation import findings
@@ -64,12 +65,12 @@ def single_stage(
 
 def _absolute(source: str | Path) -> str:
     text = os.fspath(source)
-    return text if "://" in text else str(Path(text).expanduser().absolute())
+    return text if "://" in text else str(at_home(text).absolute())
 
 
 def _template(output: str | Path, several: bool) -> str:
     text = os.fspath(output)
-    path = os.path.normpath(Path(text).expanduser().absolute())
+    path = os.path.normpath(at_home(text).absolute())
     escaped = path.replace("{", "{{").replace("}", "}}")
     if several or text.endswith("/") or Path(path).is_dir():
         return escaped + "/{source.name}{source.suffix}"
