@@ -108,7 +108,7 @@ def find_pictures(records: Sequence[Record], store: Store) -> dict[str, bytes]:
     for record in reversed(finished[:_LOOKED_UP]):
         if record.item in found:
             continue
-        text = _thumbnail(store, str(record.data["key"]))
+        text = record.data.get("thumbnail") or _thumbnail(store, str(record.data["key"]))
         try:
             data = base64.b64decode(str(text or ""), validate=True)
         except (binascii.Error, ValueError):
