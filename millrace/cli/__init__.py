@@ -13,10 +13,10 @@ from millrace.engine.errors import MillraceError
 
 def main() -> None:
     """Runs the command line and ends the process with the exit code."""
-    sys.exit(run(sys.argv[1:]))
+    sys.exit(execute(sys.argv[1:]))
 
 
-def run(arguments: list[str]) -> int:
+def execute(arguments: list[str]) -> int:
     """Runs a command line and returns the exit code. Whatever happens, a person gets a sentence:
     a traceback is for MILLRACE_DEBUG=1 alone."""
     from millrace.cli.app import build
