@@ -24,7 +24,6 @@ from millrace.engine.stages import (
     Work,
 )
 from millrace.tasks.video import decoding, encoders, ffmpeg, images, jobs, mp4, parts
-from millrace.tasks.video.encoding import failure_of
 from millrace.tasks.video.jobs import MEDIA_TYPES, Job
 from millrace.tasks.video.mux import joined_parts
 from millrace.tasks.video.params import EncodeParams
@@ -130,7 +129,7 @@ class Assemble:
             try:
                 yield self._done(batch, out, progress)
             except ItemError as error:
-                yield failure_of(batch, error)
+                yield jobs.failure_of(batch, error)
 
     def join(
         self, session: None, batch: Batch, parts: Sequence[Result], out: Path, progress: Progress

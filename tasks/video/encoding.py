@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from millrace.engine.devices import Device
-from millrace.engine.errors import BadInput, ItemError
+from millrace.engine.errors import ItemError
 from millrace.engine.stages import (
     Batch,
     Failure,
@@ -83,7 +83,7 @@ class Encode:
             try:
                 yield self._done(batch, out, progress)
             except ItemError as error:
-                yield failure_of(batch, error)
+                yield jobs.failure_of(batch, error)
 
     def join(
         self, session: None, batch: Batch, parts: Sequence[Result], out: Path, progress: Progress
@@ -115,16 +115,3 @@ class Encode:
             return jobs.finish(batch, job, [part], out, {})
         finally:
             part.path.unlink(missing_ok=True)
-
-
-def failure_of(batch: Batch, error: ItemError) -> Failure:
-    """Returns the failure of a batch that an error means, under the item's own name."""
-    name = batch.item.name
-    message = error.message if name in error.message else f"{name}: {error.message}"
-    return Failure(
-        key=batch.key,
-        code=error.code,
-        message=message,
-        hint=error.hint,
-        fault="input" if isinstance(error, BadInput) else "stage",
-    )

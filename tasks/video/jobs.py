@@ -12,8 +12,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from millrace.engine.errors import DamagedOutput
-from millrace.engine.stages import Batch, Outline, Result, Span, Staged
+from millrace.engine.errors import BadInput, DamagedOutput, ItemError
+from millrace.engine.stages import Batch, Failure, Outline, Result, Span, Staged
 from millrace.tasks.video import parts, streams
 from millrace.tasks.video.check import check
 from millrace.tasks.video.colour import layout
@@ -214,3 +214,16 @@ def confirm(batch: Batch, job: Job, result: Result) -> None:
     if not isinstance(missing, int):
         raise DamagedOutput("the result does not say how many frames are missing")
     check(batch.item.path, job.video, job.picture, result.path, missing)
+
+
+def failure_of(batch: Batch, error: ItemError) -> Failure:
+    """Returns the failure of a batch that an error means, under the item's own name."""
+    name = batch.item.name
+    message = error.message if name in error.message else f"{name}: {error.message}"
+    return Failure(
+        key=batch.key,
+        code=error.code,
+        message=message,
+        hint=error.hint,
+        fault="input" if isinstance(error, BadInput) else "stage",
+    )

@@ -152,9 +152,7 @@ class Upscale:
             try:
                 yield self._done(session, batch, out, progress)
             except ItemError as error:
-                yield Failure(
-                    key=batch.key, code=error.code, message=error.message, hint=error.hint
-                )
+                yield jobs.failure_of(batch, error)
 
     def join(
         self,
