@@ -150,6 +150,10 @@ class _Execution:
     def _commit(self, job: Job, result: Result) -> None:
         if not self._is_unchanged(job):
             return
+        if self._order.needs.gpu == "require" and (passed := result.facts.get("fallback")):
+            what = f"{job.material.name} was not done on a GPU, which the stage requires: {passed}"
+            self._fail(job, Failure(key=job.key, code="gpu_required", message=what))
+            return
         seconds = self._lap()
         try:
             manifest = self._store.commit(

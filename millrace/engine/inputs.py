@@ -11,6 +11,7 @@ from pathlib import Path
 from millrace.engine.errors import BadInput, DocumentError
 from millrace.engine.items import Item, expand
 from millrace.engine.outputs import fixed_folder
+from millrace.engine.parameters import at_home
 from millrace.engine.runs import Order
 
 
@@ -58,6 +59,6 @@ def _roots(order: Order) -> set[Path]:
     for source in order.pipeline.inputs.values():
         for text in (*source.files, *source.folders, source.manifest or ""):
             start = re.split(r"[*?\[]", text)[0].rpartition("/")[0]
-            path = Path(os.path.normpath(order.base / Path(start).expanduser()))
+            path = Path(os.path.normpath(order.base / at_home(start)))
             roots |= {path, *path.parents}
     return roots

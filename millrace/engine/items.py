@@ -15,6 +15,7 @@ from pathlib import Path
 from millrace.engine.errors import BadInput
 from millrace.engine.labels import Label
 from millrace.engine.measurements import Measurements, Stamp
+from millrace.engine.parameters import at_home
 from millrace.engine.pipeline import Input
 from millrace.engine.remote import Remote, is_remote
 from millrace.engine.store import Artifact, Member
@@ -208,7 +209,7 @@ def _origin(relative: str) -> Origin:
 
 def _fixed_root(text: str, base: Path) -> tuple[Path, str]:
     """Splits a pattern into the folder before its first wildcard and the rest."""
-    path = Path(os.path.normpath(base / Path(text).expanduser()))
+    path = Path(os.path.normpath(base / at_home(text)))
     if not _MAGIC.search(text) or path.exists():
         return path, ""
     parts = path.parts
@@ -217,7 +218,7 @@ def _fixed_root(text: str, base: Path) -> tuple[Path, str]:
 
 
 def _glob(text: str, base: Path) -> list[str]:
-    path = os.path.normpath(base / Path(text).expanduser())
+    path = os.path.normpath(base / at_home(text))
     if os.path.lexists(path):  # a name with brackets in it is a name first
         return [path]
     return glob.glob(path, recursive=True)  # noqa: PTH207 - pathlib's follows no links under **

@@ -11,6 +11,7 @@ from millrace.engine.deliver import deliver
 from millrace.engine.errors import BadInput, DocumentError, ItemError
 from millrace.engine.items import Item, printable
 from millrace.engine.journal import Journal
+from millrace.engine.parameters import at_home
 from millrace.engine.pipeline import Output
 from millrace.engine.runs import Order
 from millrace.engine.store import Store
@@ -140,4 +141,4 @@ class Outputs:
 def fixed_folder(template: str, base: Path) -> Path:
     """Returns the folder of a name template before its first field."""
     head = templates.parse(template).head
-    return (base / Path(head + "x").expanduser()).parent.absolute()
+    return (base / at_home(head + "x")).parent.absolute()

@@ -117,7 +117,11 @@ class Batch(_Frozen):
 
 
 class Result(_Frozen):
-    """What a batch (or a join) produced: one file or folder under the `out` it was given."""
+    """What a batch (or a join) produced: one file or folder under the `out` it was given.
+
+    Facts the engine knows: `thumbnail`, a small JPEG in base64 for the report; `fallback`, why a
+    better device than the one used was passed over (a failure where the stage requires a GPU).
+    """
 
     key: str
     path: Path
