@@ -167,7 +167,8 @@ def _describe(
             found: dict[str, Any] = json.loads(answer)
             return found, tool.words()
         reason = tool.reason()
-    if short or "ended prematurely" in reason:
+        early = any("ended prematurely" in line for line in tool.words())
+    if short or early:
         raise BadInput("truncated", f"{name} ends too early to be opened: {reason}")
     raise BadInput("damaged", f"{name} cannot be opened: {reason}")
 

@@ -122,7 +122,8 @@ class Encoder:
         self.frames = 0
         self.first = 0
         self._picture, self._out, self._layout = picture, out, layout(picture.pix_fmt)
-        self._shapes = self._layout.shapes(picture.width, picture.height)
+        self.shapes = self._layout.shapes(picture.width, picture.height)
+        """Shape (height, width) of each plane of a frame."""
         source = ffmpeg.raw_frames({"c:v": "rawvideo", "tag:v": _tag(picture.pix_fmt), **_HASTE})
         stream = ffmpeg.filtered(source["v"], encoders.tagging(picture))
         options = {**encoders.options(params, picture), **parts.options(picture.time_base)}
@@ -135,7 +136,7 @@ class Encoder:
         Raises DamagedOutput with FFmpeg's own words once it has ended.
         """
         given = tuple((p.shape, p.dtype) for p in planes)
-        if given != tuple((shape, self._layout.dtype) for shape in self._shapes):
+        if given != tuple((shape, self._layout.dtype) for shape in self.shapes):
             raise ValueError(f"planes {given} are not those of {self._picture.pix_fmt}")
         size = sum(p.nbytes for p in planes)
         try:

@@ -44,16 +44,17 @@ def presented(path: Path, demuxer: str, index: int, codec: str) -> Table:
     Read from the packets, less those that an edit list discards. Decoded instead where packets do
     not tell: codecs with hidden frames, and containers without presentation times.
     """
-    packets = _from_packets(path, demuxer, index)
+    packets = _from_packets(path, demuxer, index, codec)
     if packets and codec not in _HIDDEN_FRAMES:
         return packets
     times, said = _from_frames(path, demuxer, index)
     return Table(times, packets.keys if packets else array("q"), said)
 
 
-def _from_packets(path: Path, demuxer: str, index: int) -> Table | None:
+def _from_packets(path: Path, demuxer: str, index: int, codec: str) -> Table | None:
     """Reads packets in decoding order. A key frame is clean if no later packet is shown before it:
-    what follows it can then be decoded without what precedes it."""
+    what follows it can then be decoded without what precedes it. HEVC marks such later packets as
+    ones to skip when decoding begins at the key frame, so there every key frame is clean."""
     times, keys = array("q"), array("q")
     ask = (f"-select_streams {index} -show_entries packet=pts,flags -of csv=p=0").split()
     with Tool(ffmpeg.inspection(path, demuxer, *ask)) as tool:
@@ -64,7 +65,7 @@ def _from_packets(path: Path, demuxer: str, index: int) -> Table | None:
             if fields[0] == b"N/A":
                 return None
             pts = int(fields[0])
-            while keys and keys[-1] > pts:
+            while codec != "hevc" and keys and keys[-1] > pts:
                 keys.pop()
             if b"D" not in fields[1]:
                 times.append(pts)
@@ -72,7 +73,7 @@ def _from_packets(path: Path, demuxer: str, index: int) -> Table | None:
                     keys.append(pts)
         tool.finish()
         said = tool.words()
-    return Table(array("q", sorted(times)), keys, said)
+    return Table(array("q", sorted(times)), array("q", sorted(keys)), said)
 
 
 def _from_frames(path: Path, demuxer: str, index: int) -> tuple[array[int], tuple[str, ...]]:
