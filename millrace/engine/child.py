@@ -38,7 +38,7 @@ class Child:
         self._mark = secrets.token_hex(8)
         self._environment = {**environment, group.MARK: self._mark}
         self._said: queue.SimpleQueue[wire.Said | None] = queue.SimpleQueue()
-        self._started: queue.SimpleQueue[OSError | None] = queue.SimpleQueue()
+        self._started: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
         self._process: subprocess.Popen[bytes]
         self._signals = threading.Lock()
         self._reaped = False
@@ -93,36 +93,15 @@ class Child:
     # -- threads
 
     def _keep(self) -> None:
-        read, write = os.pipe()
         try:
-            command = [sys.executable, "-P", "-u", "-m", "millrace.engine.session"]
-            process = subprocess.Popen(
-                [*command, str(write), str(os.getpid())],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                cwd=self._scratch,
-                env=self._environment,
-                pass_fds=(write,),
-                start_new_session=True,
-            )
-        except OSError as error:
-            os.close(read)
+            process, readers = self._launch()
+        except (OSError, RuntimeError, ValueError) as error:  # no more files, threads, processes
             self._started.put(error)
             return
-        finally:
-            os.close(write)
-        self._process = process
-        readers = [
-            threading.Thread(target=self._hear_all, args=(os.fdopen(read, "rb"),)),
-            threading.Thread(target=copy_bounded, args=(process.stdout, self._log)),
-        ]
-        for reader in readers:
-            reader.daemon = True
-            reader.start()
         self._started.put(None)
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # not reaped: keeps the number
-        group.sweep(process.pid, self._mark, _EMPTY_S)
+        with suppress(OSError):
+            group.sweep(process.pid, self._mark, _EMPTY_S)
         with self._signals:
             self._reaped = True
             process.wait()
@@ -134,6 +113,36 @@ class Child:
             process.stdin.close()  # type: ignore[union-attr]
         self._gone.set()
         self._said.put(None)
+
+    def _launch(self) -> tuple[subprocess.Popen[bytes], list[threading.Thread]]:
+        read, write = os.pipe()
+        events = os.fdopen(read, "rb")
+        try:
+            command = [sys.executable, "-P", "-u", "-m", "millrace.engine.session"]
+            self._process = subprocess.Popen(
+                [*command, str(write), str(os.getpid())],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                cwd=self._scratch,
+                env=self._environment,
+                pass_fds=(write,),
+                start_new_session=True,
+            )
+        except BaseException:
+            events.close()
+            raise
+        finally:
+            os.close(write)
+        readers = [
+            threading.Thread(target=self._hear_all, args=(events,), daemon=True),
+            threading.Thread(
+                target=copy_bounded, args=(self._process.stdout, self._log), daemon=True
+            ),
+        ]
+        for reader in readers:
+            reader.start()
+        return self._process, readers
 
     def _hear_all(self, pipe: IO[bytes]) -> None:
         with pipe:

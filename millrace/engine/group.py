@@ -17,7 +17,7 @@ from pathlib import Path
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 MARK = "MILLRACE_SESSION"  # variable by which a process is known that left its session
 _PAGE = os.sysconf("SC_PAGE_SIZE")
-_GONE = (ProcessLookupError, FileNotFoundError, PermissionError, ValueError, IndexError)
+_GONE = (OSError, ValueError, IndexError)
 
 
 def die_with(parent: int) -> None:

@@ -17,6 +17,7 @@ import select
 import signal
 import sys
 import threading
+import traceback
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
@@ -89,12 +90,16 @@ def _serve(commands: int, events: int) -> None:
 def _read(commands: int, todo: queue.SimpleQueue[Command], cancelled: threading.Event) -> None:
     from millrace.engine.wire import COMMANDS, Cancel
 
-    with os.fdopen(commands, "rb") as lines:
-        for row in lines:
-            command = COMMANDS.validate_json(row)
-            if isinstance(command, Cancel):
-                cancelled.set()
-            todo.put(command)
+    try:
+        with os.fdopen(commands, "rb") as lines:
+            for row in lines:
+                command = COMMANDS.validate_json(row)
+                if isinstance(command, Cancel):
+                    cancelled.set()
+                todo.put(command)
+    except ValueError:  # a host of another version, say: without commands there is nothing to do
+        traceback.print_exc()
+        os._exit(os.EX_PROTOCOL)
 
 
 if __name__ == "__main__":

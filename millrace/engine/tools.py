@@ -84,7 +84,7 @@ def spawn(
     program = locate(argv[0], hint=hint)
     setpriv = locate("setpriv", hint="install util-linux")
     tied = [setpriv, "--pdeathsig", "KILL", "--", program, *argv[1:]]
-    started: queue.SimpleQueue[subprocess.Popen[bytes] | OSError] = queue.SimpleQueue()
+    started: queue.SimpleQueue[subprocess.Popen[bytes] | Exception] = queue.SimpleQueue()
 
     def keep() -> None:
         # The kernel ties a process to the thread that started it, so this thread stays.
@@ -98,7 +98,7 @@ def spawn(
                 pass_fds=tuple(pass_fds),
                 env={**clean(os.environ), **_kept(), **(environment or {})},
             )
-        except OSError as error:
+        except (OSError, ValueError) as error:  # no such folder; a null byte in an argument
             started.put(error)
             return
         started.put(process)
@@ -106,7 +106,7 @@ def spawn(
 
     threading.Thread(target=keep, daemon=True, name=f"tool {Path(program).name}").start()
     process = started.get()
-    if isinstance(process, OSError):
+    if isinstance(process, Exception):
         raise process
     return process
 

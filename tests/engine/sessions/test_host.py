@@ -20,6 +20,17 @@ def test_measuring_takes_no_lease_and_opens_no_session(bench: Any) -> None:
     assert not (bench.folder / "leases").exists()
 
 
+def test_a_child_that_measured_is_replaced_before_a_device_is_leased(bench: Any) -> None:
+    host = bench.host()
+    host.measure(bench.item("a"))
+    measured = host.pid
+
+    answers = bench.run(host, bench.batch("a"), bench.batch("b"))
+
+    assert isinstance(answers["b"], Result)
+    assert host.pid != measured
+
+
 def test_bad_input_is_refused_and_the_next_file_is_measured_by_the_same_child(bench: Any) -> None:
     host = bench.host()
 

@@ -105,6 +105,26 @@ def test_a_line_that_is_no_event_ends_the_session(bench: Any) -> None:
     assert lost.code == "protocol"
 
 
+def test_a_command_that_the_child_does_not_know_ends_the_session(bench: Any) -> None:
+    host = bench.host()
+    host._setup = host._setup.model_copy(update={"do": "of another version"})
+
+    _, lost = bench.lost(host, bench.batch("a"))
+
+    assert lost.code == "crashed"
+    assert "of another version" in bench.log
+
+
+def test_a_session_that_cannot_be_started_is_lost(
+    bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/no/such/python")
+
+    _, lost = bench.lost(bench.host(), bench.batch("a"))
+
+    assert "cannot be started" in lost.message
+
+
 def test_a_kind_that_reports_progress_stops_when_asked_and_cleans_up(bench: Any) -> None:
     host = bench.host(pause=0.02)
     thread, codes = in_background(host, bench.batch("a", "x" * 100_000), bench.folder / "out")

@@ -29,6 +29,14 @@ def test_a_missing_program_says_what_to_install(tmp_path: Path) -> None:
     assert missing.value.hint == "apt-get install saw"
 
 
+@pytest.mark.parametrize("word", ["a\0b", "x" * 3_000_000])
+def test_an_argument_that_no_program_can_take_is_an_error_at_once(
+    tmp_path: Path, word: str
+) -> None:
+    with pytest.raises((OSError, ValueError)):
+        tools.run(["printf", word], cwd=tmp_path)
+
+
 def test_the_exit_code_and_the_last_line_of_stderr_tell_what_went_wrong(tmp_path: Path) -> None:
     done = tools.run(
         ["sh", "-c", "echo first >&2; echo 'the saw is blunt' >&2; exit 3"], cwd=tmp_path
