@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.states import Completed, Failed
 
 from millrace.engine.execution import Counts, execute
 from millrace.engine.runs import Runs
@@ -15,7 +19,19 @@ from millrace.engine.settings import settings
     persist_result=False,
     validate_parameters=False,
 )
-def assignment(run_id: str, assignment_id: str) -> Counts:
-    """Carries out one assignment of a run on this host; what to do stands in the store."""
+def assignment(run_id: str, assignment_id: str) -> State[Any]:
+    """Carries out one assignment of a run on this host; what to do stands in the store.
+
+    The state's data is the counts, or the exception; Prefect's server gets neither.
+    """
     here = settings()
-    return execute(Runs(here).get(run_id), assignment_id, here)
+    try:
+        counts = execute(Runs(here).get(run_id), assignment_id, here)
+    except Exception as error:  # noqa: BLE001 - its text may hold names: Prefect is told the class
+        return Failed(message=type(error).__name__, data=error)
+    return Completed(message=told(counts), data=counts)
+
+
+def told(counts: Counts) -> str:
+    """Returns what Prefect is told of an assignment."""
+    return f"{counts.done} done, {counts.failed} failed, {counts.lost} lost"

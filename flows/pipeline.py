@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
 from millrace.engine.conductor import Conductor
 from millrace.engine.devices import inventory
-from millrace.engine.outcome import Outcome
 from millrace.engine.prefect import Reporter
 from millrace.engine.runs import Runs
 from millrace.engine.settings import settings
@@ -21,19 +22,25 @@ from millrace.flows.assignment import assignment
     persist_result=False,
     validate_parameters=False,
 )
-def pipeline(run_id: str) -> State[Outcome]:
-    """Conducts a run to its end here, each assignment a flow run of its own."""
+def pipeline(run_id: str) -> State[Any]:
+    """Conducts a run to its end here, each assignment a flow run of its own.
+
+    The state's data is the outcome, or the exception; Prefect's server gets neither.
+    """
     here = settings()
     run = Runs(here).get(run_id)
-    with Reporter(run):
-        conductor = Conductor(
-            run,
-            run.order(),
-            here,
-            inventory(),
-            dispatch=lambda name: _dispatch(run_id, name),
-        )
-        outcome = conductor.conduct()
+    try:
+        with Reporter(run):
+            conductor = Conductor(
+                run,
+                run.order(),
+                here,
+                inventory(),
+                dispatch=lambda name: _dispatch(run_id, name),
+            )
+            outcome = conductor.conduct()
+    except Exception as error:  # noqa: BLE001 - its text may hold names: Prefect is told the class
+        return Failed(message=type(error).__name__, data=error)
     counts = ", ".join(f"{count} {word}" for word, count in outcome.items.items())
     if outcome.state == "succeeded":
         return Completed(message=counts, data=outcome)
@@ -41,4 +48,6 @@ def pipeline(run_id: str) -> State[Outcome]:
 
 
 def _dispatch(run_id: str, assignment_id: str) -> None:
-    assignment(run_id, assignment_id)
+    result = assignment(run_id, assignment_id, return_state=True).result(raise_on_failure=False)
+    if isinstance(result, BaseException):
+        raise result

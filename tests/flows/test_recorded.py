@@ -103,8 +103,18 @@ def test_prefect_never_learns_a_name_a_content_or_an_error_text(
     )
     done = _python(
         """
-        from millrace import run_pipeline
+        from millrace import MillraceError, run_pipeline
+
         run_pipeline("p.yaml", check=False)
+        open("in/KANARIENVOGEL-good.md", "w").write("another that would have the same name")
+        text = open("p.yaml").read().replace("in/*.txt", "in/*")
+        open("p.yaml", "w").write(text)
+        try:
+            run_pipeline("p.yaml")
+        except MillraceError as error:
+            assert "written twice" in str(error), error
+        else:
+            raise AssertionError("no error")
         """,
         tmp_path,
     )
