@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import ctypes
 import fcntl
 import os
 import re
-import signal
 import subprocess
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from types import TracebackType
 from typing import IO, Literal
+
+from millrace.engine.tools import spawn
 
 _KEPT_LINES = 100
 _LINE_CHARS = 400
 _PIPE_BYTES = 1 << 20
-_PR_SET_PDEATHSIG = 1
 
 # Said while a raw-frame pipe is probed, before the pixel format that we declare is applied.
 _NOISE = re.compile(r"Invalid pixel format|Last message repeated|deprecated pixel format")
@@ -28,7 +28,7 @@ _PREFIX = re.compile(r"^(?:\[[^\]]* @ 0x[0-9a-f]+\] )*(?:\[(?P<level>[a-z]+)\] )
 class Tool:
     """A running program, its standard output a pipe; a context manager that leaves none behind.
 
-    The program joins the caller's process group and dies with the thread that started it. What it
+    The program joins the caller's process group and dies with the caller. What it
     says on standard error is kept within bounds. `extra` is a second pipe (`os.pipe()`), whose
     writing end the command line names by its number.
     """
@@ -39,15 +39,14 @@ class Tool:
         self._said: deque[str] = deque(maxlen=_KEPT_LINES)
         self._paths = tuple(arg for arg in args if arg.startswith("file:"))
         self._extra = os.fdopen(extra[0], "rb") if extra else None
-        parent, prctl = os.getpid(), ctypes.CDLL(None).prctl
-        self._process = subprocess.Popen(
+        self._process = spawn(
             args,
+            cwd=Path.cwd(),
             stdin=subprocess.PIPE if feed else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C", "AV_LOG_FORCE_NOCOLOR": "1"},
+            environment={"LC_ALL": "C", "AV_LOG_FORCE_NOCOLOR": "1"},
             pass_fds=(extra[1],) if extra else (),
-            preexec_fn=lambda: _die_with(parent, prctl),
         )
         if extra:
             os.close(extra[1])
@@ -134,12 +133,6 @@ class Tool:
             rest = rest[:_LINE_CHARS]
         if rest:
             self._said.append(rest.decode(errors="replace"))
-
-
-def _die_with(parent: int, prctl: Callable[[int, int], int]) -> None:
-    prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(127)
 
 
 def _open(pipe: IO[bytes] | None) -> IO[bytes]:
