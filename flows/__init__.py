@@ -7,8 +7,8 @@ from contextlib import suppress
 
 from millrace.engine.errors import ServerError
 from millrace.engine.outcome import Outcome
-from millrace.engine.prefect import recording
-from millrace.engine.report import write_report
+from millrace.engine.recording.prefect import recording
+from millrace.engine.reporting.report import write_report
 from millrace.engine.runs import Order, Run, Runs
 from millrace.engine.settings import Settings, settings
 

@@ -9,8 +9,8 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
 from millrace.engine.conductor import Conductor
-from millrace.engine.devices import inventory
-from millrace.engine.prefect import Reporter
+from millrace.engine.hosts.devices import inventory
+from millrace.engine.recording.prefect import Reporter
 from millrace.engine.runs import Runs
 from millrace.engine.settings import settings
 from millrace.flows.assignment import assignment

@@ -22,9 +22,9 @@ from unittest import mock
 from pydantic import ValidationError
 
 from millrace.engine.errors import BadInput, MillraceError, SessionLost
-from millrace.engine.group import members
-from millrace.engine.host import Limits, Started
-from millrace.engine.rehearsal import Measured, Rehearsal, fingerprint
+from millrace.engine.sessions.group import members
+from millrace.engine.sessions.host import Limits, Started
+from millrace.engine.sessions.rehearsal import Measured, Rehearsal, fingerprint
 from millrace.engine.stages import Failure, Outline, Result, Span, Stage, Work
 
 __all__ = ["conformance"]

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 from millrace.engine.conductor import Conductor
-from millrace.engine.devices import Device, inventory
 from millrace.engine.execution import execute
-from millrace.engine.host import Limits, SessionHost
+from millrace.engine.hosts.devices import Device, inventory
 from millrace.engine.outcome import Outcome
 from millrace.engine.pipeline import load
 from millrace.engine.runs import Order, Runs
+from millrace.engine.sessions.host import Limits, SessionHost
 from millrace.engine.settings import settings
 from millrace.engine.stages import (
     Batch,

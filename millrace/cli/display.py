@@ -20,8 +20,8 @@ from millrace.engine import stages
 from millrace.engine.errors import UsageError
 from millrace.engine.journal import Reader
 from millrace.engine.pipeline import Pipeline
+from millrace.engine.reporting.tally import Tally
 from millrace.engine.runs import Order, Run
-from millrace.engine.tally import Tally
 
 _REFRESH_PER_SECOND = 8
 _LINES_SECONDS = 0.2

@@ -15,9 +15,10 @@ from rich.text import Text
 
 from millrace.cli import kind_page
 from millrace.cli.options import Json, Set
-from millrace.engine import schema as schemas
-from millrace.engine import stages, starters
-from millrace.engine.catalogue import Catalogue, Kind
+from millrace.engine import stages
+from millrace.engine.document import schema as schemas
+from millrace.engine.document import starters
+from millrace.engine.document.catalogue import Catalogue, Kind
 from millrace.engine.errors import DocumentError, StoreError, UsageError
 from millrace.engine.pipeline import check as check_document
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import typer
 
 from millrace.engine.errors import MillraceError
+from millrace.engine.reporting.words import safe
 from millrace.engine.settings import settings
-from millrace.engine.words import safe
 
 
 def tell(error: MillraceError) -> None:

@@ -9,12 +9,12 @@ from typing import Annotated, Any
 import typer
 
 from millrace.cli.options import Json, RunName
+from millrace.engine.document.problems import nearest
 from millrace.engine.errors import UsageError
 from millrace.engine.journal import Record
-from millrace.engine.problems import nearest
+from millrace.engine.reporting.words import count, safe
 from millrace.engine.runs import Run, Runs
 from millrace.engine.settings import settings
-from millrace.engine.words import count, safe
 
 _KEY_SHOWN = 12
 

@@ -16,12 +16,12 @@ from rich.text import Text
 
 from millrace.cli.display import units_of
 from millrace.cli.options import Json, RunName
-from millrace.engine import liveness
 from millrace.engine.errors import UsageError
+from millrace.engine.reporting import liveness
+from millrace.engine.reporting.tally import Tally
+from millrace.engine.reporting.words import count, counts, duration, number, safe
 from millrace.engine.runs import Run, Runs
 from millrace.engine.settings import settings
-from millrace.engine.tally import Tally
-from millrace.engine.words import count, counts, duration, number, safe
 
 _FOLLOW_SECONDS = 0.3
 

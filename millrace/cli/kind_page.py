@@ -10,7 +10,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from millrace.engine.catalogue import Kind
+from millrace.engine.document.catalogue import Kind
 
 _LIMITS = (
     ("minimum", "≥ "),

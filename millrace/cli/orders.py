@@ -10,9 +10,9 @@ from typing import Any
 
 from millrace.cli.document import given
 from millrace.engine import stages
+from millrace.engine.document.problems import nearest
 from millrace.engine.errors import UsageError
 from millrace.engine.pipeline import load
-from millrace.engine.problems import nearest
 from millrace.engine.runs import Order
 from millrace.engine.single import single_stage
 

@@ -8,7 +8,7 @@ from rich.console import Console
 from millrace.cli import plan_view
 from millrace.cli.options import Files, Force, Json, Limit, Only, OutputName, Overwrite, Set, What
 from millrace.cli.orders import Asked, order_of
-from millrace.engine.devices import inventory
+from millrace.engine.hosts.devices import inventory
 from millrace.engine.plan import Plan, make_plan
 from millrace.engine.runs import Order
 from millrace.engine.settings import settings

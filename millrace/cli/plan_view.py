@@ -8,7 +8,7 @@ from rich.text import Text
 
 from millrace.engine.cost import Money
 from millrace.engine.plan import Plan, StagePlan
-from millrace.engine.words import count, duration, number, safe, size
+from millrace.engine.reporting.words import count, duration, number, safe, size
 
 _SHOWN = 10  # refusals; `--json` has all of them
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from millrace.engine.journal import Record
-from millrace.engine.tally import Tally
-from millrace.engine.tally_parts import StageTally
-from millrace.engine.words import count, duration, number, rate, safe
+from millrace.engine.reporting.tally import Tally
+from millrace.engine.reporting.tally_parts import StageTally
+from millrace.engine.reporting.words import count, duration, number, rate, safe
 
 _SUMMARY_SECONDS = 10.0
 

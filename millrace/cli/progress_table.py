@@ -7,9 +7,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from millrace.engine.tally import Tally
-from millrace.engine.tally_parts import StageTally
-from millrace.engine.words import count, duration, number, rate, safe
+from millrace.engine.reporting.tally import Tally
+from millrace.engine.reporting.tally_parts import StageTally
+from millrace.engine.reporting.words import count, duration, number, rate, safe
 
 _FAILURES = 3
 

@@ -26,9 +26,9 @@ from millrace.cli.options import (
 from millrace.cli.orders import Asked, order_of
 from millrace.cli.plan import planned
 from millrace.engine.journal import Reader
+from millrace.engine.reporting.tally import Tally
 from millrace.engine.runs import Order, Run, Runs
 from millrace.engine.settings import settings
-from millrace.engine.tally import Tally
 
 _CANCEL_SECONDS = 30.0
 

@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from millrace.engine import server
+from millrace.engine.recording import server
+from millrace.engine.reporting.words import duration
 from millrace.engine.settings import settings
-from millrace.engine.words import duration
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 

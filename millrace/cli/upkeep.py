@@ -12,8 +12,8 @@ from rich.text import Text
 
 from millrace.cli.options import Json, Yes
 from millrace.engine.errors import ToolMissing
+from millrace.engine.reporting.words import count, safe, size
 from millrace.engine.settings import settings
-from millrace.engine.words import count, safe, size
 
 _MARKS = {"ok": "✓ ok", "note": "· note", "warn": "! warn", "fail": "✗ fail"}
 _STYLES = {"ok": "green", "note": "", "warn": "yellow", "fail": "bold red"}
@@ -59,9 +59,9 @@ def doctor(as_json: Json = False) -> None:
 
     Example: millrace doctor
     """
-    from millrace.engine.devices import inventory
-    from millrace.engine.doctor import findings
-    from millrace.engine.doctor.finding import worst
+    from millrace.engine.hosts.devices import inventory
+    from millrace.engine.hosts.doctor import findings
+    from millrace.engine.hosts.doctor.finding import worst
 
     found = findings(inventory(), os.environ, home=settings().home)
     if as_json:

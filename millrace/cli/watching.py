@@ -15,8 +15,8 @@ import typer
 
 from millrace.cli.display import Display
 from millrace.engine.outcome import Outcome
+from millrace.engine.reporting.words import count, counts, duration, safe
 from millrace.engine.runs import Order, Run
-from millrace.engine.words import count, counts, duration, safe
 
 _SHOWN = 20  # failures told at the end; `show` and the report have all of them
 

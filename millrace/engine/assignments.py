@@ -8,8 +8,8 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from millrace.engine.batches import Recipe
-from millrace.engine.devices import Device
 from millrace.engine.files import AnyPath, write_atomically
+from millrace.engine.hosts.devices import Device
 from millrace.engine.items import Item
 from millrace.engine.measurements import Stamp
 from millrace.engine.stages import Needs, Outline, Span, Staged

@@ -18,11 +18,11 @@ from functools import partial
 from typing import Literal
 
 from millrace.engine import history
-from millrace.engine.devices import Host
 from millrace.engine.dispatch import Desk
 from millrace.engine.errors import BadInput, ItemError, MillraceError, SessionLost, StoreError
 from millrace.engine.expansion import Cut, Found, Node, cut_item, look_up, nodes
 from millrace.engine.forecasts import Forecaster
+from millrace.engine.hosts.devices import Host
 from millrace.engine.inputs import expand_inputs
 from millrace.engine.items import Item, gather
 from millrace.engine.journal import Journal, Reader, Record

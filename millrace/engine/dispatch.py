@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from millrace.engine.assignments import Assignment, Job, Material
 from millrace.engine.batches import Share, pack
-from millrace.engine.devices import Device, Host
 from millrace.engine.errors import ItemError, MillraceError
 from millrace.engine.expansion import Cut, Node
 from millrace.engine.forecasts import Forecaster
+from millrace.engine.hosts.devices import Device, Host
 from millrace.engine.journal import Journal, Record
 from millrace.engine.runs import Run
 from millrace.engine.stages import Needs, Span

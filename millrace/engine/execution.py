@@ -12,9 +12,9 @@ from pydantic import BaseModel
 
 from millrace.engine.assignments import Assignment, Job
 from millrace.engine.errors import ItemError, SessionLost, StoreError, ToolMissing, UsageError
-from millrace.engine.host import Limits, Progressed, SessionHost, Started
 from millrace.engine.journal import Journal
 from millrace.engine.runs import Run
+from millrace.engine.sessions.host import Limits, Progressed, SessionHost, Started
 from millrace.engine.settings import Settings
 from millrace.engine.stages import Batch, Failure, Result
 from millrace.engine.store import Store

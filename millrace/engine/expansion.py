@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pydantic import JsonValue
 
 from millrace.engine.batches import Recipe, Share, cut, join_key
-from millrace.engine.devices import Device, Host, choose
+from millrace.engine.hosts.devices import Device, Host, choose
 from millrace.engine.items import Item
 from millrace.engine.pipeline import Pipeline, StageSpec, suffix_for
 from millrace.engine.stages import Needs, Outline, Stage, Work, load

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from millrace.engine.cost import Money, Price, cost, local_price, predict
-from millrace.engine.devices import Device
+from millrace.engine.hosts.devices import Device
 from millrace.engine.settings import Settings
 from millrace.engine.stages import Stage
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from millrace.engine.conductor import Conductor
-from millrace.engine.devices import inventory
 from millrace.engine.errors import RunFailed
 from millrace.engine.execution import execute
 from millrace.engine.files import share
+from millrace.engine.hosts.devices import inventory
 from millrace.engine.outcome import Outcome
 from millrace.engine.runs import Run, Runs
 from millrace.engine.settings import Settings, settings

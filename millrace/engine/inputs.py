@@ -8,10 +8,10 @@ from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
+from millrace.engine.document.parameters import at_home
 from millrace.engine.errors import BadInput, DocumentError
 from millrace.engine.items import Item, expand
 from millrace.engine.outputs import fixed_folder
-from millrace.engine.parameters import at_home
 from millrace.engine.runs import Order
 
 

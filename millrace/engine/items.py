@@ -12,10 +12,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from millrace.engine.document.parameters import at_home
 from millrace.engine.errors import BadInput
 from millrace.engine.labels import Label
 from millrace.engine.measurements import Measurements, Stamp
-from millrace.engine.parameters import at_home
 from millrace.engine.pipeline import Input
 from millrace.engine.remote import Remote, is_remote
 from millrace.engine.store import Artifact, Member

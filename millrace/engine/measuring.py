@@ -8,13 +8,13 @@ import uuid
 from pathlib import Path
 
 from millrace.engine.assignments import Material
-from millrace.engine.devices import Device, Host
 from millrace.engine.errors import BadInput, SessionLost
 from millrace.engine.expansion import Node
-from millrace.engine.host import Limits, SessionHost
+from millrace.engine.hosts.devices import Device, Host
 from millrace.engine.items import Item, read
 from millrace.engine.measurements import Measurements
 from millrace.engine.remote import Remote
+from millrace.engine.sessions.host import Limits, SessionHost
 from millrace.engine.settings import Settings
 from millrace.engine.stages import Needs, Outline
 

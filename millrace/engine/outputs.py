@@ -6,12 +6,12 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from millrace.engine import templates
 from millrace.engine.deliver import deliver
+from millrace.engine.document import templates
+from millrace.engine.document.parameters import at_home
 from millrace.engine.errors import BadInput, DocumentError, ItemError
 from millrace.engine.items import Item, printable
 from millrace.engine.journal import Journal
-from millrace.engine.parameters import at_home
 from millrace.engine.pipeline import Output
 from millrace.engine.runs import Order
 from millrace.engine.store import Store

@@ -20,14 +20,12 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError
 
-from millrace.engine import semantics, source_map, templates, yaml_text
-from millrace.engine.catalogue import Catalogue
-from millrace.engine.document import Draft, NoText, exists, follows, read, text_of
-from millrace.engine.errors import DocumentError
-from millrace.engine.labels import UNLABELLED, Label
-from millrace.engine.parameters import Parameter, Scalar, escaped
-from millrace.engine.problems import Problem, Report, Where
-from millrace.engine.specs import (
+from millrace.engine.document import semantics, source_map, templates, yaml_text
+from millrace.engine.document.catalogue import Catalogue
+from millrace.engine.document.draft import Draft, NoText, exists, follows, read, text_of
+from millrace.engine.document.parameters import Parameter, Scalar, escaped
+from millrace.engine.document.problems import Problem, Report, Where
+from millrace.engine.document.specs import (
     Goal,
     Input,
     LabelField,
@@ -38,6 +36,8 @@ from millrace.engine.specs import (
     Schedule,
     StageSpec,
 )
+from millrace.engine.errors import DocumentError
+from millrace.engine.labels import UNLABELLED, Label
 
 __all__ = [
     "Goal",

@@ -16,10 +16,10 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from millrace.engine.cost import Price, predict
-from millrace.engine.devices import Device, Host
 from millrace.engine.errors import ItemError
 from millrace.engine.expansion import Cut, Found, Node, cut_item, look_up, nodes
 from millrace.engine.forecasts import Forecaster
+from millrace.engine.hosts.devices import Device, Host
 from millrace.engine.inputs import expand_inputs
 from millrace.engine.items import Item, gather
 from millrace.engine.journal import Journal

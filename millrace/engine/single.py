@@ -10,11 +10,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from millrace.engine import stages
+from millrace.engine.document.parameters import at_home
+from millrace.engine.document.validation import findings
 from millrace.engine.errors import UsageError
-from millrace.engine.parameters import at_home
 from millrace.engine.pipeline import Input, Output, Pipeline, StageSpec
 from millrace.engine.runs import Order
-from millrace.engine.validation import findings
 
 INPUT, OUTPUT = "files", "result"
 

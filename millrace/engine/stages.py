@@ -27,8 +27,8 @@ from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from millrace.engine.devices import Device
 from millrace.engine.errors import UsageError
+from millrace.engine.hosts.devices import Device
 
 GROUP = "millrace.stages"
 

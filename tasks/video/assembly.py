@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 
 from pydantic import Field, field_validator
 
-from millrace.engine.devices import Device
 from millrace.engine.errors import BadInput, DamagedOutput, ItemError
+from millrace.engine.hosts.devices import Device
 from millrace.engine.stages import (
     Batch,
     Failure,

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from millrace.engine.devices import Device
+from millrace.engine.hosts.devices import Device
 from millrace.tasks.video.colour import Plane
 from millrace.tasks.video.network import Levels, Network, Precision, Unusable, margin_of
 

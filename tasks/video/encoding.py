@@ -7,8 +7,8 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import ClassVar
 
-from millrace.engine.devices import Device
 from millrace.engine.errors import ItemError
+from millrace.engine.hosts.devices import Device
 from millrace.engine.stages import (
     Batch,
     Failure,

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Literal
 
-from millrace.engine.tools import spawn
+from millrace.engine.sessions.tools import spawn
 
 _KEPT_LINES = 100
 _LINE_CHARS = 400

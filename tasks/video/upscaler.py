@@ -21,8 +21,8 @@ from typing import Literal, Protocol, cast
 
 import numpy as np
 
-from millrace.engine.devices import Device
 from millrace.engine.errors import SessionLost, ToolMissing
+from millrace.engine.hosts.devices import Device
 from millrace.engine.settings import settings
 from millrace.tasks.video.colour import Plane
 from millrace.tasks.video.network import Doubler, Levels, Network, Precision, Unusable

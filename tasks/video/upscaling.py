@@ -13,8 +13,8 @@ from typing import ClassVar
 
 from pydantic import Field, field_validator
 
-from millrace.engine.devices import Device
 from millrace.engine.errors import ItemError
+from millrace.engine.hosts.devices import Device
 from millrace.engine.stages import (
     Batch,
     Failure,

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from millrace.engine import server
 from millrace.engine.labels import Label
+from millrace.engine.recording import server
 from millrace.engine.settings import Settings
 
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -10,10 +10,10 @@ from rich.console import Console
 
 from millrace.cli.progress_lines import Lines
 from millrace.cli.progress_table import table
-from millrace.engine import liveness
 from millrace.engine.journal import Journal, Record
+from millrace.engine.reporting import liveness
+from millrace.engine.reporting.tally import Tally
 from millrace.engine.runs import Run
-from millrace.engine.tally import Tally
 
 UNITS = {"master": "frame"}
 

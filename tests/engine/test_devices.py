@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from millrace.engine import cgroups
-from millrace.engine.devices import Device, Host, choose, inventory, visible
 from millrace.engine.errors import NotPermitted, UsageError
-from millrace.engine.nvml import Gpu
+from millrace.engine.hosts import cgroups
+from millrace.engine.hosts.devices import Device, Host, choose, inventory, visible
+from millrace.engine.hosts.nvml import Gpu
 from millrace.engine.stages import Needs
 
 GIB = 1 << 30

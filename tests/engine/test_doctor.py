@@ -10,8 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from millrace.engine.devices import Host, inventory
-from millrace.engine.doctor import Finding, findings, processor, programs, server, storage, worst
+from millrace.engine.hosts.devices import Host, inventory
+from millrace.engine.hosts.doctor import (
+    Finding,
+    findings,
+    processor,
+    programs,
+    server,
+    storage,
+    worst,
+)
 
 HOST = Host(name="here", cores=4, memory=32 << 30, cpu="EPYC")
 

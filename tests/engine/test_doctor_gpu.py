@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from millrace.engine.devices import Host
-from millrace.engine.doctor import cuda, gpus, worst
-from millrace.engine.doctor.finding import Finding
-from millrace.engine.nvml import Condition, Gpu
+from millrace.engine.hosts.devices import Host
+from millrace.engine.hosts.doctor import cuda, gpus, worst
+from millrace.engine.hosts.doctor.finding import Finding
+from millrace.engine.hosts.nvml import Condition, Gpu
 
 GIB = 1 << 30
 SOUND = Condition(

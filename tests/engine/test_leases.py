@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from millrace.engine.devices import Device, Host
 from millrace.engine.errors import NotPermitted
-from millrace.engine.leases import LeaseBook
-from millrace.engine.nvml import Gpu
+from millrace.engine.hosts.devices import Device, Host
+from millrace.engine.hosts.leases import LeaseBook
+from millrace.engine.hosts.nvml import Gpu
 from millrace.engine.stages import Needs
 
 GIB = 1 << 30
@@ -44,8 +44,8 @@ def start(folder: Path) -> Iterator[Start]:
     programs: list[subprocess.Popen[str]] = []
     preface = (
         "import os, subprocess, sys, time; from pathlib import Path\n"
-        "from millrace.engine.devices import Host; from millrace.engine.stages import Needs\n"
-        "from millrace.engine.leases import LeaseBook\n"
+        "from millrace.engine.hosts.devices import Host; from millrace.engine.stages import Needs\n"
+        "from millrace.engine.hosts.leases import LeaseBook\n"
         f"host = Host.model_validate_json({HOST.model_dump_json()!r})\n"
         f"book = LeaseBook(Path({str(folder)!r}), host)\n"
     )
@@ -233,7 +233,8 @@ KILLED_AT_A_LINE = """
 count, last = 0, int(sys.argv[1]) if len(sys.argv) > 1 else 0
 def trace(frame, event, argument):
     global count
-    if not frame.f_code.co_filename.endswith(("engine/leases.py", "engine/lockfiles.py")):
+    watched = ("engine/hosts/leases.py", "engine/hosts/lockfiles.py")
+    if not frame.f_code.co_filename.endswith(watched):
         return None
     if event == "line":
         count += 1

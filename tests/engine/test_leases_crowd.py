@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from millrace.engine.devices import Host
 from millrace.engine.errors import NotPermitted
-from millrace.engine.leases import LeaseBook
-from millrace.engine.nvml import Gpu
+from millrace.engine.hosts.devices import Host
+from millrace.engine.hosts.leases import LeaseBook
+from millrace.engine.hosts.nvml import Gpu
 from millrace.engine.stages import Needs
 
 GIB = 1 << 30
@@ -28,8 +28,8 @@ HOST = Host(cores=128, memory=256 * GIB, gpus=GPUS)
 CROWD = """
 import os, random, sys, time
 from pathlib import Path
-from millrace.engine.devices import Host
-from millrace.engine.leases import LeaseBook
+from millrace.engine.hosts.devices import Host
+from millrace.engine.hosts.leases import LeaseBook
 from millrace.engine.stages import Needs
 folder, host, log, TOGETHER = sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4] == "together"
 book = LeaseBook(Path(folder), Host.model_validate_json(host))

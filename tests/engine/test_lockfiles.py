@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from millrace.engine.devices import Host
 from millrace.engine.errors import StoreError
-from millrace.engine.leases import LeaseBook
-from millrace.engine.lockfiles import LockFolder
+from millrace.engine.hosts.devices import Host
+from millrace.engine.hosts.leases import LeaseBook
+from millrace.engine.hosts.lockfiles import LockFolder
 from millrace.engine.stages import Needs
 
 HOST = Host(cores=128, memory=1 << 38)

@@ -8,8 +8,8 @@ from typing import Any
 import pynvml
 import pytest
 
-from millrace.engine.devices import inventory
-from millrace.engine.nvml import Nvml
+from millrace.engine.hosts.devices import inventory
+from millrace.engine.hosts.nvml import Nvml
 
 GIB = 1 << 30
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from millrace.engine.catalogue import Catalogue
+from millrace.engine.document.catalogue import Catalogue
+from millrace.engine.document.specs import Goal, Input, Output, Resources, Schedule, StageSpec
+from millrace.engine.document.validation import keys_of
 from millrace.engine.pipeline import check, load
-from millrace.engine.specs import Goal, Input, Output, Resources, Schedule, StageSpec
-from millrace.engine.validation import keys_of
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]

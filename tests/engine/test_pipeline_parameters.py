@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from millrace.engine.parameters import Parameter, Values, escaped, substitute
+from millrace.engine.document.parameters import Parameter, Values, escaped, substitute
 
 KNOWN = Values({"n": 3, "x": 2.5, "yes": True, "word": "a{b}", "path": "/in"}, frozenset({"bad"}))
 

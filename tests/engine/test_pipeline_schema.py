@@ -11,8 +11,8 @@ import jsonschema
 import pytest
 from ruamel.yaml import YAML
 
-from millrace.engine import schema
-from millrace.engine.catalogue import Catalogue
+from millrace.engine.document import schema
+from millrace.engine.document.catalogue import Catalogue
 from millrace.engine.pipeline import check
 
 pytestmark = pytest.mark.usefixtures("testkinds")

@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from millrace.engine.problems import Finding, Place, Problem
-from millrace.engine.source_map import parse
-from millrace.engine.yaml_nodes import MAX_VALUES, Spot, resolve
+from millrace.engine.document.problems import Finding, Place, Problem
+from millrace.engine.document.source_map import parse
+from millrace.engine.document.yaml_nodes import MAX_VALUES, Spot, resolve
 
 TEXT = """\
 top:

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from millrace.engine.errors import BadInput
-from millrace.engine.templates import (
+from millrace.engine.document.templates import (
     FIELDS,
     TemplateError,
     collisions,
@@ -19,6 +18,7 @@ from millrace.engine.templates import (
     expand,
     parse,
 )
+from millrace.engine.errors import BadInput
 
 USUAL = {
     "source.path": "holiday/day 1/beach",

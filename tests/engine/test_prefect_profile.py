@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from millrace.engine.errors import ServerError
-from millrace.engine.prefect_profile import configured
+from millrace.engine.recording.prefect_profile import configured
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ import pytest
 
 from millrace.engine.journal import Journal
 from millrace.engine.pipeline import Input, Output, Pipeline, StageSpec
-from millrace.engine.report import find_pictures, render, write_report
+from millrace.engine.reporting.report import find_pictures, render, write_report
+from millrace.engine.reporting.tally import Tally
 from millrace.engine.runs import Order, Run, Runs
 from millrace.engine.settings import Settings, settings
 from millrace.engine.store import Store
-from millrace.engine.tally import Tally
 
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg=="

@@ -21,10 +21,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from millrace.engine import http_probe, server, server_process
 from millrace.engine.errors import ServerError
-from millrace.engine.prefect_profile import Configured
-from millrace.engine.server import Api
+from millrace.engine.recording import http_probe, server, server_process
+from millrace.engine.recording.prefect_profile import Configured
+from millrace.engine.recording.server import Api
 from millrace.engine.settings import Settings, settings
 
 START = "from millrace.engine import server; from millrace.engine.settings import settings; "

@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from millrace.engine.devices import Host
-from millrace.engine.nvml import Gpu
-from millrace.engine.shares import Claim, Request, Room, turn
+from millrace.engine.hosts.devices import Host
+from millrace.engine.hosts.nvml import Gpu
+from millrace.engine.hosts.shares import Claim, Request, Room, turn
 
 GIB = 1 << 30
 GPUS = tuple(Gpu(uuid=uuid, name="RTX 4090", vram=24 * GIB) for uuid in ("a", "b"))

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from millrace.engine.journal import Record
-from millrace.engine.tally import Tally
+from millrace.engine.reporting.tally import Tally
 
 
 def record(

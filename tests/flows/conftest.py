@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from millrace.engine import server
 from millrace.engine.labels import Label
+from millrace.engine.recording import server
 from millrace.engine.settings import Settings
 
 FAULTS = Path(__file__).parents[1] / "plugins" / "faults"

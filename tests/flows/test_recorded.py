@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from millrace.engine.server import Api
+from millrace.engine.recording.server import Api
 
 pytestmark = pytest.mark.slow
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from millrace.engine.conductor import Conductor
-from millrace.engine.devices import Host, inventory
 from millrace.engine.execution import execute
+from millrace.engine.hosts.devices import Host, inventory
 from millrace.engine.outcome import Outcome
 from millrace.engine.pipeline import load
 from millrace.engine.plan import Plan, make_plan

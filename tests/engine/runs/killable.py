@@ -12,8 +12,8 @@ import sys
 from pathlib import Path
 
 from millrace.engine.conductor import Conductor
-from millrace.engine.devices import inventory
 from millrace.engine.execution import execute
+from millrace.engine.hosts.devices import inventory
 from millrace.engine.pipeline import load
 from millrace.engine.runs import Order, Runs
 from millrace.engine.settings import settings

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from millrace.engine.devices import Device
 from millrace.engine.errors import SessionLost
-from millrace.engine.group import members
-from millrace.engine.host import Limits, SessionHost
+from millrace.engine.hosts.devices import Device
+from millrace.engine.sessions.group import members
+from millrace.engine.sessions.host import Limits, SessionHost
 from millrace.engine.stages import Batch, Failure, Needs, Outline, Result, Span, Staged
 
 FAULTS = Path(__file__).parents[2] / "plugins" / "faults"

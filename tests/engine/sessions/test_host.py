@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from millrace.engine.devices import Device
 from millrace.engine.errors import BadInput, SessionLost, UsageError
-from millrace.engine.host import Progressed, SessionHost, Started
+from millrace.engine.hosts.devices import Device
+from millrace.engine.sessions.host import Progressed, SessionHost, Started
 from millrace.engine.stages import Failure, Result
 
 

@@ -15,15 +15,15 @@ from typing import Any
 import pytest
 
 from millrace.engine.errors import SessionLost
-from millrace.engine.group import members
-from millrace.engine.host import SessionHost
+from millrace.engine.sessions.group import members
+from millrace.engine.sessions.host import SessionHost
 from millrace.engine.stages import Result
 
 PARENT = """
 import sys
 from pathlib import Path
-from millrace.engine.devices import Device
-from millrace.engine.host import Limits, SessionHost
+from millrace.engine.hosts.devices import Device
+from millrace.engine.sessions.host import Limits, SessionHost
 from millrace.engine.stages import Batch, Needs, Outline, Span, Staged
 
 folder = Path(sys.argv[1])

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from millrace.engine.bounded import LOG_HEAD, LOG_TAIL, copy_bounded
-from millrace.engine.environment import clean, private
-from millrace.engine.host import Limits
+from millrace.engine.sessions.bounded import LOG_HEAD, LOG_TAIL, copy_bounded
+from millrace.engine.sessions.environment import clean, private
+from millrace.engine.sessions.host import Limits
 
 CANARIES = {
     "AWS_ACCESS_KEY_ID": "canary-aws",
@@ -125,7 +125,8 @@ def test_a_short_log_is_kept_whole(tmp_path: Any) -> None:
 
 def test_a_session_loads_nothing_but_its_kind_and_pydantic() -> None:
     script = (
-        "import json, sys; import millrace.engine.calls, millrace.engine.session; "
+        "import json, sys; "
+        "import millrace.engine.sessions.calls, millrace.engine.sessions.session; "
         "print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))"
     )
     loaded = json.loads(subprocess.check_output([sys.executable, "-c", script]))

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from millrace.engine.devices import Device, inventory
 from millrace.engine.errors import SessionLost
-from millrace.engine.host import Limits, SessionHost
-from millrace.engine.leases import LeaseBook
+from millrace.engine.hosts.devices import Device, inventory
+from millrace.engine.hosts.leases import LeaseBook
+from millrace.engine.sessions.host import Limits, SessionHost
 from millrace.engine.stages import Needs, Result
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from millrace.engine import tools
 from millrace.engine.errors import SessionLost, ToolMissing
+from millrace.engine.sessions import tools
 
 
 def test_a_program_gets_its_arguments_as_they_are(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from millrace_faults import Bytes
 from millrace_faults import Params as BytesParams
 from pydantic import BaseModel, ConfigDict
 
-from millrace.engine.devices import Device
+from millrace.engine.hosts.devices import Device
 from millrace.engine.stages import Batch, Failure, Outline, Progress, Result, Span, Staged, Work
 
 

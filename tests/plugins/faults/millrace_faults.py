@@ -20,10 +20,10 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
-from millrace.engine.devices import Device
 from millrace.engine.errors import BadInput, DamagedOutput, ToolMissing
+from millrace.engine.hosts.devices import Device
+from millrace.engine.sessions.tools import run, spawn
 from millrace.engine.stages import Batch, Failure, Outline, Progress, Result, Span, Staged, Work
-from millrace.engine.tools import run, spawn
 
 
 class Params(BaseModel):

@@ -9,7 +9,7 @@ from threading import Barrier
 
 import numpy as np
 
-from millrace.engine.devices import Device
+from millrace.engine.hosts.devices import Device
 from millrace.tasks.video.network import Levels, find_network
 from millrace.tasks.video.upscaler import open_upscaler
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from millrace.engine.devices import Device
 from millrace.engine.errors import SessionLost, UsageError
+from millrace.engine.hosts.devices import Device
 from millrace.tasks.video.backend_onnxruntime import (
     Host,
     OnnxRuntime,

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 from pydantic import ValidationError
 
-from millrace.engine.devices import Device
 from millrace.engine.errors import BadInput, DamagedOutput
+from millrace.engine.hosts.devices import Device
 from millrace.engine.stages import Batch, Failure, Outline, Result, Span, Staged
 from millrace.tasks.video.upscaling import Session, Upscale, UpscaleParams
 from millrace.testing import conformance

@@ -11,9 +11,9 @@ from typing import ClassVar
 
 from pydantic import BaseModel, Field, field_validator
 
-from millrace.engine import tools
-from millrace.engine.devices import Device
 from millrace.engine.errors import ItemError
+from millrace.engine.hosts.devices import Device
+from millrace.engine.sessions import tools
 from millrace.engine.stages import Batch, Failure, Outline, Progress, Result, Span, Staged, Work
 from millrace_command import whole
 

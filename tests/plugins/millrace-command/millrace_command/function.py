@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, Field, JsonValue
 
-from millrace.engine.devices import Device
 from millrace.engine.errors import BadInput, ItemError, ToolMissing
+from millrace.engine.hosts.devices import Device
 from millrace.engine.stages import Batch, Failure, Outline, Progress, Result, Span, Staged, Work
 from millrace_command import whole
 

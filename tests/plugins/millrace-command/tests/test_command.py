@@ -12,7 +12,7 @@ from millrace_command.command import Params, Run
 from millrace_command.function import Call
 from millrace_command.function import Params as CallParams
 
-from millrace.engine.devices import Device
+from millrace.engine.hosts.devices import Device
 from millrace.testing import conformance
 
 SHOUT = """#!/usr/bin/env python3

@@ -1,0 +1,1 @@
+"""The pipeline document: read with places, checked in one pass, written back."""

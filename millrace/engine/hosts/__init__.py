@@ -1,0 +1,1 @@
+"""What a host has, who holds which share of it, and what costs it speed."""

@@ -1,0 +1,1 @@
+"""The Prefect server that records runs, and the one adapter to its client."""
