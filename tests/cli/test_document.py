@@ -15,7 +15,7 @@ from millrace.cli import document
 from millrace.engine.errors import StoreError, UsageError
 
 TESTS = Path(__file__).parent.parent
-BROKEN = TESTS / "engine" / "broken"
+BROKEN = TESTS / "engine" / "document" / "broken"
 
 
 @pytest.fixture(autouse=True)

@@ -181,7 +181,7 @@ def _free(folder: Path, run: str) -> Path:
 
 def _template() -> jinja2.Template:
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("millrace.engine", "pages"),
+        loader=jinja2.PackageLoader("millrace.engine.reporting", "pages"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

@@ -233,12 +233,13 @@ def test_a_file_that_changes_while_it_is_worked_on_fails_and_is_not_stored(shop:
     assert not shop.out() if (shop.folder / "out").exists() else True
 
 
+@pytest.mark.slow
 def test_a_stop_request_ends_the_run_within_five_seconds_and_the_next_run_continues(
     shop: Workshop,
 ) -> None:
     for n in range(6):
         shop.file(f"f{n}.txt", bytes([65 + n]) * 4000)
-    slow = PIPELINE.replace("each: files", "each: files, with: {pause: 0.25}")
+    slow = PIPELINE.replace("each: files", "each: files, with: {pause: 0.1}")
     asked: list[float] = []
 
     def stop(step: str) -> None:

@@ -18,6 +18,8 @@ from millrace.engine.stages import Batch, Failure, Outline, Result, Span, Staged
 from millrace.tasks.video.upscaling import Session, Upscale, UpscaleParams
 from millrace.testing import conformance
 
+pytestmark = pytest.mark.slow  # each opens the network and FFmpeg several times
+
 CPU = Device(cores=2, memory=2 << 30)
 QUICK = {"preset": "ultrafast", "codec": "h264", "precision": "fast"}
 
@@ -287,7 +289,6 @@ def same_frames(one: Path, other: Path) -> None:
         assert a[name] == b[name], name
 
 
-@pytest.mark.slow
 def test_the_kind_keeps_the_contract_of_stage_kinds(tmp_path: Path) -> None:
     inputs, room = tmp_path / "in", tmp_path / "room"
     inputs.mkdir()

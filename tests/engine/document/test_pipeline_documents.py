@@ -12,7 +12,7 @@ from millrace.engine.document.specs import Goal, Input, Output, Resources, Sched
 from millrace.engine.document.validation import keys_of
 from millrace.engine.pipeline import check, load
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[3]
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```ya?ml\n(.*?)^```", re.MULTILINE | re.DOTALL)
 OPENINGS = ("version:", "# yaml-language-server:")

@@ -31,7 +31,7 @@ from millrace.engine.pipeline import (
 
 pytestmark = pytest.mark.slow
 
-TESTKINDS = Path(__file__).parent.parent / "plugins" / "testkinds"
+TESTKINDS = Path(__file__).parents[2] / "plugins" / "testkinds"
 BROKEN = Path(__file__).parent / "broken"
 SEEDS = [path.read_bytes() for path in sorted(BROKEN.glob("*.yaml"))]
 
