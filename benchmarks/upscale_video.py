@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from millrace.engine.devices import Device
+from millrace.engine.hosts.devices import Device
 from millrace.engine.stages import Batch, Result, Staged
 from millrace.tasks.video.network import Levels
 from millrace.tasks.video.upscaling import Session, Upscale, UpscaleParams
