@@ -68,10 +68,12 @@ def cut(recipe_digest: str, spans: Sequence[Span], load: float) -> list[Share]:
     """Returns the batches of an item: one a span, the load divided by units.
 
     The key depends on the recipe and the span alone, never on who will do it. Raises
-    DamagedOutput when spans are empty or overlap, which is a fault of the kind.
+    DamagedOutput when there are no spans, or they overlap or run backwards: a fault of the kind.
     """
     if not spans:
         raise DamagedOutput("the stage kind split its item into no batches")
+    if not all(span.stop >= span.start for span in spans):
+        raise DamagedOutput("the stage kind made a batch that ends before it starts")
     for before, after in itertools.pairwise(spans):
         if after.start < before.stop:
             raise DamagedOutput("the stage kind split its item into batches that overlap")
@@ -99,24 +101,20 @@ def pack(seconds: Sequence[float], slots: int, target: float = TARGET_SECONDS) -
     assignment grows beyond `target` seconds (a single longer batch excepted): what does not fit
     stays for the next round.
     """
-    if not seconds or slots < 1:
-        return []
-    even = max(sum(seconds) / slots, 1e-9)
-    limit = min(target, even)
     bins: list[list[int]] = []
-    filled = 0.0
-    for index, cost in enumerate(seconds):
-        if not bins or filled + cost / 2 >= limit:
-            if len(bins) == slots:
-                if limit < target and filled + cost <= target:
-                    bins[-1].append(index)
-                    filled += cost
-                    continue
+    rest, index = sum(seconds), 0
+    while index < len(seconds) and len(bins) < slots:
+        free = slots - len(bins)
+        even = rest / free if free > 1 else target  # of what is left: rounding does not pile up
+        bins.append([index])
+        filled, index = seconds[index], index + 1
+        while index < len(seconds):
+            cost = seconds[index]
+            if filled + cost > target or filled + cost / 2 > even:
                 break
-            bins.append([])
-            filled = 0.0
-        bins[-1].append(index)
-        filled += cost
+            bins[-1].append(index)
+            filled, index = filled + cost, index + 1
+        rest -= filled
     return bins
 
 
