@@ -25,7 +25,7 @@ from millrace.engine.stages import (
 )
 from millrace.tasks.video import decoding, encoders, ffmpeg, images, jobs, mp4, parts
 from millrace.tasks.video.jobs import MEDIA_TYPES, Job
-from millrace.tasks.video.mux import joined_parts
+from millrace.tasks.video.mux import REPEATABLE, joined_parts
 from millrace.tasks.video.params import EncodeParams
 from millrace.tasks.video.parts import Part
 from millrace.tasks.video.probe import Video
@@ -45,7 +45,7 @@ class AssembleParams(EncodeParams):
     @classmethod
     def _rate(cls, value: Any) -> str:
         try:
-            rate = Fraction(str(value)).limit_denominator(1001)
+            rate = _broadcast(str(value))
         except (ValueError, ZeroDivisionError):
             raise ValueError('must be a number or a fraction such as "24000/1001"') from None
         if not Fraction(1, 100) <= rate <= 1000:
@@ -56,6 +56,15 @@ class AssembleParams(EncodeParams):
     def rate(self) -> Fraction:
         """Frames a second."""
         return Fraction(self.fps)
+
+
+def _broadcast(text: str) -> Fraction:
+    """A rate as it is meant: 23.976, 29.97 and their like are the rounded form of n·1000/1001."""
+    given = Fraction(text)
+    exact = Fraction(round(given * 1001 / 1000) * 1000, 1001)
+    if "." in text and given.denominator > 1 and abs(given - exact) < Fraction(1, 2000):
+        return exact
+    return given.limit_denominator(1001)
 
 
 class Assemble:
@@ -185,6 +194,7 @@ class Assemble:
                 "framerate": self._params.fps,
                 "start_number": before + 1,
                 "c:v": str(batch.outline.facts["decoder"]),
+                "err_detect": images.STRICT,
             },
         )
         chain = [
@@ -223,6 +233,7 @@ class Assemble:
         joined, options = joined_parts(found, job.video.time_base, listing)
         chosen: dict[str, str | int | None] = {"f": CONTAINERS[suffix].muxer, "c": "copy"}
         chosen |= {f"{name}:0": value for name, value in options.items()}
+        chosen |= REPEATABLE
         if suffix in (".mp4", ".mov"):
             clock = job.video.time_base.denominator
             chosen |= {"video_track_timescale": clock, "movie_timescale": clock}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -24,6 +26,11 @@ DECODERS: tuple[tuple[bytes, str], ...] = (
 )
 """What an image's first bytes say, and FFmpeg's decoder for it."""
 
+_SUFFIXES = {"mjpeg": ".jpg", **{name: f".{name}" for _, name in DECODERS if name != "mjpeg"}}
+
+STRICT = "crccheck+explode"
+"""FFmpeg's `err_detect`: without it, half a JPEG is a whole picture whose other half is grey."""
+
 
 def measure(item: Staged) -> Outline:
     """Returns the outline of a folder of images, every one of them decoded once.
@@ -42,14 +49,14 @@ def measure(item: Staged) -> Outline:
                 f"{name} of {item.name} is {decoder} and {names[0]} is {decoders[0]}",
                 hint="a sequence needs images of one format",
             )
-    sizes = _decoded_bytes(item.path, len(members), decoders[0])
-    good = sorted(sizes)
+    shapes = _shapes(members, decoders[0])
+    good = sorted(shapes)
     if not good:
         raise BadInput("damaged", f"no image of {item.name} can be decoded")
-    first = _shape(members[good[0]], decoders[0])
+    first = shapes[good[0]]
     for number in good:
-        if sizes[number] != sizes[good[0]]:
-            width, height, pix_fmt = _shape(members[number], decoders[0])
+        if shapes[number] != first:
+            width, height, pix_fmt = shapes[number]
             raise BadInput(
                 "unsupported",
                 f"{names[number]} of {item.name} is {width}x{height} {pix_fmt}, "
@@ -58,7 +65,7 @@ def measure(item: Staged) -> Outline:
             )
     size = sum(path.stat().st_size for path in members)
     outline = jobs.outline_of(_video(first, len(members)), "inode/directory", size)
-    damaged = [names[n] for n in range(len(members)) if n not in sizes]
+    damaged = [names[n] for n in range(len(members)) if n not in shapes]
     facts = {**outline.facts, "decoder": decoders[0], "damaged": damaged}
     return outline.model_copy(update={"facts": facts})
 
@@ -78,29 +85,26 @@ def _decoder(path: Path, name: str) -> str:
     raise BadInput("not_media", f"{name} is not an image that can be read")
 
 
-def _decoded_bytes(folder: Path, count: int, decoder: str) -> dict[int, int]:
-    """Returns the decoded size in bytes of each image that decodes, by its place from 0."""
-    how: dict[str, str | int | None] = {"framerate": "1", "start_number": 1, "c:v": decoder}
-    source = ffmpeg.opened(pattern(folder, count), "image2", how)
-    # Without this, images of another size would be scaled to the first one's.
-    output = ffmpeg.target([source["v"]], "pipe:1", {"f": "framecrc", "autoscale": 0})
+def _shapes(members: Sequence[Path], decoder: str) -> dict[int, tuple[int, int, str]]:
+    """Returns width, height and pixel format of each image that decodes, by its place from 0.
+
+    Asked of ffprobe, because ffmpeg would convert each image to the format of the first; it learns
+    the decoder from a suffix only, which the links here have.
+    """
+    how = ("-framerate", "1", "-start_number", "1", "-err_detect", STRICT)
+    ask = ("-show_entries", "frame=pts,width,height,pix_fmt", "-of", "csv=p=0:nk=0")
     found = {}
-    with Tool(ffmpeg.command([output])) as tool:
-        for line in tool.stdout:
-            if not line.startswith(b"#"):
-                fields = line.split(b",")
-                found[int(fields[2])] = int(fields[4])
-        tool.finish()
+    with tempfile.TemporaryDirectory() as folder:
+        names = pattern(Path(folder), len(members)).with_suffix(_SUFFIXES[decoder])
+        for number, member in enumerate(members, 1):
+            Path(str(names) % number).symlink_to(member.absolute())
+        with Tool(ffmpeg.inspection(names, "image2", *how, *ask)) as tool:
+            for line in tool.stdout:
+                told = dict(part.split("=", 1) for part in line.decode().strip().split(","))
+                shape = (int(told["width"]), int(told["height"]), told["pix_fmt"])
+                found[int(told["pts"])] = shape
+            tool.finish()
     return found
-
-
-def _shape(path: Path, decoder: str) -> tuple[int, int, str]:
-    """Returns width, height and pixel format of one image that decodes."""
-    demuxer = {"mjpeg": "jpeg_pipe"}.get(decoder, f"{decoder}_pipe")
-    ask = ("-show_entries", "stream=width,height,pix_fmt", "-of", "csv=p=0")
-    with Tool(ffmpeg.inspection(path, demuxer, *ask)) as tool:
-        width, height, pix_fmt, *_ = tool.read().decode().strip().split(",")
-    return int(width), int(height), pix_fmt
 
 
 def _video(first: tuple[int, int, str], frames: int) -> Video:

@@ -16,6 +16,9 @@ from millrace.tasks.video.probe import Stream, Video
 from millrace.tasks.video.streams import CONTAINERS, copied, dropped
 from millrace.tasks.video.tool import Tool
 
+REPEATABLE: dict[str, str | int | None] = {"fflags": "+bitexact"}
+"""Options that make the same file of the same streams: Matroska would get random identifiers."""
+
 _FINEST_CLOCK = 2**31 - 1
 
 
@@ -84,6 +87,7 @@ def _output(
         "f": CONTAINERS[out.suffix].muxer,
         "c": "copy",
         "copy_unknown": None,
+        **REPEATABLE,
         "map_metadata": number,
         "map_chapters": number,
         **{f"{name}:{place}": value for name, value in options.items()},

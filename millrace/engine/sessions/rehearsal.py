@@ -103,6 +103,7 @@ class Rehearsal:
             path=place,
             media_type=mimetypes.guess_type(path.name)[0] or "",
             members=members,
+            member_names=tuple(member.name for member in members),
         )
 
     def asked(self, outline: Outline) -> Outline:
