@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import errno
-import glob
 import json
 import os
 import re
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from millrace.engine.document.parameters import at_home
 from millrace.engine.errors import BadInput
+from millrace.engine.globs import match
 from millrace.engine.labels import Label
 from millrace.engine.measurements import Measurements, Stamp
 from millrace.engine.pipeline import Input
@@ -221,7 +221,7 @@ def _glob(text: str, base: Path) -> list[str]:
     path = os.path.normpath(base / at_home(text))
     if os.path.lexists(path):  # a name with brackets in it is a name first
         return [path]
-    return glob.glob(path, recursive=True)  # noqa: PTH207 - pathlib's follows no links under **
+    return match(path)
 
 
 def _manifest(name: str, base: Path) -> list[str]:
@@ -234,22 +234,31 @@ def _manifest(name: str, base: Path) -> list[str]:
         raise BadInput("not_text", f"the manifest {name} is not UTF-8 text") from None
     try:
         if path.suffix == ".jsonl":
-            return [json.loads(line)["path"] for line in text.splitlines() if line.strip()]
+            return [_text(json.loads(x)["path"]) for x in text.splitlines() if x.strip()]
         if path.suffix == ".csv":
-            return [row["path"] for row in csv.DictReader(text.splitlines())]
+            return [_text(row["path"]) for row in csv.DictReader(text.splitlines())]
     except (ValueError, KeyError, TypeError):
         raise BadInput("bad_manifest", f"the manifest {name} lacks a `path` in some line") from None
     return [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
 
 
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError("no path")
+    return value
+
+
 def _distinct_ids(items: list[Item]) -> list[Item]:
     """Numbers items of different roots that share a relative name, so that ids are unique."""
-    seen: dict[str, int] = {}
+    names = {item.id for item in items}
+    counts: dict[str, int] = {}
     out = []
     for item in items:
-        count = seen.get(item.id, 0)
-        seen[item.id] = count + 1
-        out.append(replace(item, id=f"{item.id}#{count + 1}") if count else item)
+        count = counts.get(item.id, 0) + 1
+        while count > 1 and f"{item.id}#{count}" in names:
+            count += 1
+        counts[item.id] = count
+        out.append(replace(item, id=f"{item.id}#{count}") if count > 1 else item)
     return out
 
 

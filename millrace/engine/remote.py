@@ -37,9 +37,7 @@ class Remote:
             names = sorted(fs.glob(path)) if "*" in path else [path]
         except Exception as error:  # noqa: BLE001 - every file system has its own exceptions
             raise _unreachable(url, error) from None
-        return [
-            (fs.unstrip_protocol(name), name[len(root) :].lstrip("/") or name) for name in names
-        ]
+        return [(fs.unstrip_protocol(name), _relative(name, root)) for name in names]
 
     def fetch(self, url: str) -> Path:
         """Returns a local copy of the file. Raises BadInput `missing` or `unreachable`."""
@@ -56,7 +54,10 @@ class Remote:
                 part.replace(target)
             finally:
                 part.unlink(missing_ok=True)
-        except FileNotFoundError:
+        except FileNotFoundError as error:
+            cause = error.__cause__  # fsspec says so of a server that cannot be reached, too
+            if isinstance(cause, OSError) and not isinstance(cause, FileNotFoundError):
+                raise _unreachable(url, cause) from None
             raise BadInput("missing", f"{without_credentials(url)} does not exist") from None
         except Exception as error:  # noqa: BLE001 - every file system has its own exceptions
             raise _unreachable(url, error) from None
@@ -82,6 +83,14 @@ def _open(url: str) -> tuple[Any, str]:
             hint="install the fsspec package for this kind of URL (millrace[s3] for s3://)",
         ) from None
     return fs, path
+
+
+def _relative(name: str, root: str) -> str:
+    """Returns a file's name below `root`, without the query that may hold a signature."""
+    if not is_remote(name):
+        return name[len(root) :].lstrip("/") or name
+    shown = without_credentials(name)
+    return shown.removeprefix(without_credentials(root)).lstrip("/") or shown
 
 
 def _version(info: dict[str, Any]) -> str:
