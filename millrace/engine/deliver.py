@@ -59,7 +59,7 @@ def _place(store: Store, digest: str, size: int, target: Path, overwrite: bool) 
     if os.path.lexists(target):
         if target.is_dir():
             raise ItemError("exists", f"{target} is a folder", hint="choose another output name")
-        if _same(source, digest, size, target):
+        if target.exists() and _same(source, digest, size, target):
             return "unchanged"
         if not (overwrite or _untouched(record, target)):
             raise ItemError(
