@@ -141,22 +141,29 @@ def files(folder: Path, count: int, text: str = "") -> Path:
 def peak_of_tree(process: subprocess.Popen[bytes]) -> Iterator[dict[str, int]]:
     """Yields what it looked like at the peak of the summed RSS of a process and all it started:
     {"total": bytes, program: bytes of all its processes, …}. Pages that processes share count in
-    each."""
+    each; a child that has its parent's command line still, between fork and exec, holds no memory
+    of its own and counts when it lives longer than one look."""
     peaks: dict[str, int] = {"total": 0}
     done = threading.Event()
     root = psutil.Process(process.pid)
 
     def look() -> None:
+        before: set[int] = set()
         while not done.wait(_SAMPLING):
             seen: dict[str, int] = {}
+            lines: dict[int, list[str]] = {}
             try:
                 family = [root, *root.children(recursive=True)]
             except psutil.NoSuchProcess:
                 return
             for each in family:
                 with suppress(psutil.NoSuchProcess):
+                    if each.pid not in before and each.cmdline() == lines.get(each.ppid()):
+                        continue
+                    lines[each.pid] = each.cmdline()
                     name = "millrace run" if each == root else each.name()
                     seen[name] = seen.get(name, 0) + each.memory_info().rss
+            before = {each.pid for each in family}
             total = sum(seen.values())
             if total > peaks["total"]:
                 peaks.clear()
