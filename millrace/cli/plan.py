@@ -9,7 +9,8 @@ from millrace.cli import plan_view
 from millrace.cli.options import Files, Force, Json, Limit, Only, OutputName, Overwrite, Set, What
 from millrace.cli.orders import Asked, order_of
 from millrace.engine.hosts.devices import inventory
-from millrace.engine.plan import Plan, make_plan
+from millrace.engine.plan import Plan
+from millrace.engine.planning import make_plan
 from millrace.engine.runs import Order
 from millrace.engine.settings import settings
 

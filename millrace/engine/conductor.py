@@ -18,20 +18,21 @@ from functools import partial
 from typing import Literal
 
 from millrace.engine import history
+from millrace.engine.consideration import Considered, Considering
 from millrace.engine.dispatch import Desk
-from millrace.engine.errors import BadInput, ItemError, MillraceError, SessionLost, StoreError
-from millrace.engine.expansion import Cut, Found, Node, cut_item, look_up, nodes
+from millrace.engine.errors import ItemError, MillraceError, SessionLost, StoreError
+from millrace.engine.expansion import Cut, Found, Node, look_up, made_of, nodes
 from millrace.engine.forecasts import Forecaster
 from millrace.engine.hosts.devices import Host
 from millrace.engine.inputs import expand_inputs
-from millrace.engine.items import Item, gather
+from millrace.engine.items import Item
 from millrace.engine.journal import Journal, Reader, Record
 from millrace.engine.measuring import Measurer
 from millrace.engine.outcome import Outcome, Tallies
 from millrace.engine.outputs import Outputs
+from millrace.engine.readiness import Admission, Readiness
 from millrace.engine.runs import Order, Run, Runs
 from millrace.engine.settings import Settings
-from millrace.engine.space import require_space
 from millrace.engine.store import Manifest, Store
 from millrace.engine.whys import Whys
 
@@ -79,14 +80,14 @@ class Conductor:
         self._forecaster = Forecaster(settings)
         self._desk = Desk(run, host, self._journal, self._forecaster, dispatch)
         self._outputs = Outputs(order, run.id, self._store, self._journal)
-        self._whys = Whys(settings, run, order)
+        self._considering = Considering(
+            order, settings, host, self._store, self._measurer, Whys(settings, run, order)
+        )
         self._tallies = Tallies()
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._threads = ThreadPoolExecutor(host.cores, thread_name_prefix="measure")
         self._tickets: dict[tuple[str, str], Ticket] = {}
-        self._results: dict[str, dict[str, Item | None]] = {}
-        self._expected: dict[str, int] = {}
-        self._waiting: list[Ticket] = []
+        self._readiness = Readiness({}, {})
         self._open = 0  # tickets and deliveries under way
         self._measuring = 0
         self._took: list[Record] = []
@@ -144,14 +145,9 @@ class Conductor:
             "started", run=self._run.id, pid=os.getpid(), pipeline=self._order.pipeline.name
         )
         inputs = self._outputs.settle(expand_inputs(self._order, self._nodes))
-        for name, items in inputs.items():
-            self._results[name] = {}
-            self._expected[name] = len(items)
-        for name, node in self._nodes.items():
-            self._results[name] = {}
-            count = 1 if node.spec.all else self._expected[node.spec.sources[0]]
-            self._expected[name] = count
-            self._journal.write("expected", name, items=count)
+        self._readiness = Readiness(self._nodes, inputs)
+        for name in self._nodes:
+            self._journal.write("expected", name, items=self._readiness.expected[name])
         for name, items in inputs.items():
             for item in items:
                 self._supply(name, item, item)
@@ -202,127 +198,67 @@ class Conductor:
 
     def _supply(self, source: str, item: Item, result: Item | None) -> None:
         """An input or stage has brought forth an item, or (None) failed to."""
-        self._results[source][item.id] = result
-        for node in self._nodes.values():
-            if source in node.spec.sources:
-                self._feed(node, source, item, result)
         if result is not None and self._outputs.wants(source):
             self._open += 1
             self._threads.submit(self._deliver, source, result)
-        for ticket in list(self._waiting):
-            if source in ticket.node.spec.using.values():
-                self._waiting.remove(ticket)
-                self._enter(ticket)
+        for admission in self._readiness.bring(source, item, result):
+            self._admit(admission)
 
-    def _feed(self, node: Node, source: str, item: Item, result: Item | None) -> None:
-        if not node.spec.all:
-            if result is not None:
-                self._admit(node, result)
-            else:
-                self._supply(node.name, item, None)
-            return
-        brought = [self._results[s] for s in node.spec.sources]
-        if any(len(r) < self._expected[s] for r, s in zip(brought, node.spec.sources, strict=True)):
-            return
-        items = [entry for r in brought for entry in r.values()]
-        missing = [i for r in brought for i, entry in r.items() if entry is None]
-        whole = Item(id=node.name, origin=item.origin, label=item.label)
-        if missing or not items:
-            what = f"{len(missing)} of {len(items)} items are missing, the first is {missing[:1]}"
-            self._refuse(Ticket(node, whole), BadInput("incomplete", what))
-            return
-        self._admit(node, gather(node.name, [i for i in items if i is not None]))
-
-    def _admit(self, node: Node, item: Item) -> None:
-        ticket = Ticket(node, item)
-        self._tickets[node.name, item.id] = ticket
+    def _admit(self, admission: Admission) -> None:
+        node, item = admission.node, admission.item
+        ticket = self._tickets[node.name, item.id] = Ticket(node, item)
         self._open += 1
-        self._enter(ticket)
-
-    def _enter(self, ticket: Ticket) -> None:
-        sides: dict[str, Item] = {}
-        for role, source in ticket.node.spec.using.items():
-            side = self._side(source, ticket.item)
-            if side is None and len(self._results[source]) < self._expected[source]:
-                self._waiting.append(ticket)
-                return
-            if side is None:
-                what = f"its side input {role} ({source}) is missing"
-                self._refuse(ticket, BadInput("incomplete", what))
-                return
-            sides[role] = side
+        if admission.refusal:
+            self._refuse(ticket, admission.refusal)
+            return
         self._measuring += 1
-        self._threads.submit(self._measure, ticket, sides)
-
-    def _side(self, source: str, item: Item) -> Item | None:
-        found = self._results[source]
-        if self._expected[source] == 1:
-            return next(iter(found.values()), None)
-        by_path = {i.origin.path: i for i in found.values() if i is not None}
-        return found.get(item.id) or by_path.get(item.origin.path)
+        self._threads.submit(self._measure, ticket, admission.sides)
 
     def _measure(self, ticket: Ticket, sides: Mapping[str, Item]) -> None:
-        """In a thread: reads, measures and cuts an item, and asks the store for what is done."""
-        item = ticket.item
+        """In a thread: considers an item, and puts what came of it into the inbox."""
+        node, item = ticket.node, ticket.item
+        answer: Callable[[], None]
         try:
-            answer = self._consider(ticket.node, item, sides)
+            answer = partial(self._start, ticket, self._considering.consider(node, item, sides))
         except MillraceError as error:
-            answer = partial(self._turn_away, item=item, error=error)
+            answer = partial(self._turn_away, ticket, error)
         except Exception as error:  # noqa: BLE001 - a fault of ours or the kind's is one item's
-            what = f"{ticket.node.stage.kind} failed on {item.id}: {error!r}"
-            lost = ItemError("crashed_kind", what)
-            answer = partial(self._turn_away, item=item, error=lost)
-        self._inbox.put(lambda: self._arrive(ticket, answer))
-
-    def _consider(self, node: Node, item: Item, sides: Mapping[str, Item]) -> Callable[..., None]:
-        item = self._measurer.read(item)
-        sides = {role: self._measurer.read(side) for role, side in sides.items()}
-        outline = self._measurer.outline(node, item)
-        cut = cut_item(node, item, outline, sides, self._host)
-        forced = node.name in self._order.force
-        found = Found(None, {}) if forced else look_up(self._store, cut)
-        if found.result:
-            return partial(self._start, cut=cut, found=found, why="")
-        if not (forced or self._order.retry) and (known := self._known(cut)):
-            return partial(self._turn_away, item=item, error=known, known=True)
-        require_space(self._settings, node, cut, found)
-        why = self._whys.of(node.name, item.id, cut, forced)
-        return partial(self._start, cut=cut, found=found, why=why)
+            what = f"{node.stage.kind} failed on {item.id}: {error!r}"
+            answer = partial(self._turn_away, ticket, ItemError("crashed_kind", what))
+        self._inbox.put(lambda: self._arrive(answer))
 
     def _deliver(self, source: str, item: Item) -> None:
-        failures = self._outputs.deliver(source, item)
-        self._inbox.put(lambda: self._delivered(source, item, failures))
+        """In a thread: delivers an item, and puts what came of it into the inbox."""
+        fatal: MillraceError | None = None
+        failures: list[ItemError] = []
+        try:
+            failures = self._outputs.deliver(source, item)
+        except MillraceError as error:
+            fatal = error
+        except Exception as error:  # noqa: BLE001 - the result is safe in the store
+            failures = [ItemError("undelivered", f"{item.id} was not delivered: {error!r}")]
+        self._inbox.put(lambda: self._delivered(source, item, failures, fatal))
 
-    def _delivered(self, source: str, item: Item, failures: list[ItemError]) -> None:
+    def _delivered(
+        self, source: str, item: Item, failures: list[ItemError], fatal: MillraceError | None
+    ) -> None:
         self._open -= 1
+        self._fatal = self._fatal or fatal
         for error in failures:
             self._tallies.failure(item.id, source, error)
 
-    def _known(self, cut: Cut) -> BadInput | None:
-        for key in {cut.key, *(share.key for share in cut.shares)}:
-            words = self._store.known_failure(key)
-            if words:
-                code, message, hint = (
-                    str(words.get(n, "")).replace("{name}", cut.item.id)
-                    for n in ("code", "message", "hint")
-                )
-                return BadInput(code, message, hint=hint)
-        return None
-
-    def _arrive(self, ticket: Ticket, answer: Callable[..., None]) -> None:
+    def _arrive(self, answer: Callable[[], None]) -> None:
         self._measuring -= 1
-        answer(ticket)
+        answer()
 
-    def _turn_away(
-        self, ticket: Ticket, item: Item, error: MillraceError, known: bool = False
-    ) -> None:
-        ticket.item = item
+    def _turn_away(self, ticket: Ticket, error: MillraceError) -> None:
         if isinstance(error, ItemError):
-            self._refuse(ticket, error, known=known)
+            self._refuse(ticket, error)
         else:
             self._fatal = self._fatal or error
 
-    def _start(self, ticket: Ticket, cut: Cut, found: Found, why: str) -> None:
+    def _start(self, ticket: Ticket, considered: Considered) -> None:
+        cut, found, why = considered.cut, considered.found, considered.why
         ticket.item, ticket.cut, ticket.why = cut.item, cut, why
         name, item = ticket.node.name, ticket.item.id
         load = sum(share.load for share in cut.shares)
@@ -359,8 +295,7 @@ class Conductor:
         if record.event == "done":
             self._done(ticket, key)
         elif record.event == "failed":
-            error = ItemError(record.data["code"], record.data["message"])
-            self._fail(ticket, error)
+            self._fail(ticket, ItemError(record.data["code"], record.data["message"]))
         else:
             lost = SessionLost(
                 record.data["code"], record.data["message"], hint=record.data.get("hint", "")
@@ -399,17 +334,7 @@ class Conductor:
             return
         losses = ticket.losses[key] = ticket.losses.get(key, 0) + int(in_hand)
         if losses >= MAX_LOSSES:
-            self._journal.write(
-                "failed",
-                stage,
-                item,
-                key=key,
-                code=error.code,
-                message=error.message,
-                hint=error.hint,
-                known=False,
-            )
-            self._fail(ticket, error)
+            self._refuse(ticket, error, key)
         elif key == ticket.cut.join:
             self._desk.add_join(ticket.node, ticket.cut, ticket.why, alone=losses > 0)
         else:
@@ -434,27 +359,19 @@ class Conductor:
         status: Literal["done", "reused"] = "done" if ticket.worked else "reused"
         self._journal.write("finished", ticket.node.name, ticket.item.id, status=status)
         self._tallies.item(ticket.item.id, status)
-        result = Item(
-            id=ticket.item.id,
-            origin=ticket.item.origin,
-            label=ticket.item.label,
-            location=self._store.locate(manifest.output.digest),
-            artifact=manifest.output,
-            members=tuple(self._store.locate(m.digest) for m in manifest.output.members),
-            member_names=tuple(m.name for m in manifest.output.members),
-        )
+        result = made_of(ticket.item, manifest, self._store)
         self._supply(ticket.node.name, result, result)
 
-    def _refuse(self, ticket: Ticket, error: ItemError, *, known: bool = False) -> None:
+    def _refuse(self, ticket: Ticket, error: ItemError, key: str = "") -> None:
         self._journal.write(
             "failed",
             ticket.node.name,
             ticket.item.id,
-            key="",
+            key=key,
             code=error.code,
             message=error.message,
             hint=error.hint,
-            known=known,
+            known=error.known,
         )
         self._fail(ticket, error)
 
@@ -462,8 +379,7 @@ class Conductor:
         if ticket.over:
             return
         ticket.over = True
-        if (ticket.node.name, ticket.item.id) in self._tickets:
-            self._open -= 1
+        self._open -= 1
         self._desk.forget(ticket.node.name, ticket.item.id)
         self._tallies.failure(ticket.item.id, ticket.node.name, error)
         self._supply(ticket.node.name, ticket.item, None)

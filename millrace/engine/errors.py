@@ -19,7 +19,7 @@ Each error has a message that names what is wrong and, in `hint`, what to do nex
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class MillraceError(Exception):
@@ -96,6 +96,12 @@ class ItemError(MillraceError):
     def __init__(self, code: str, message: str, *, hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.code = code
+        self.known = False
+
+    def remembered(self) -> Self:
+        """Returns the error marked as known from an earlier run, not found anew."""
+        self.known = True
+        return self
 
     def __reduce__(self) -> tuple[object, ...]:
         return (_rebuild, (type(self), self.code, self.message, self.hint))

@@ -148,6 +148,20 @@ def look_up(store: Store, plan: Cut) -> Found:
     return Found(None, parts)
 
 
+def made_of(item: Item, manifest: Manifest, store: Store) -> Item:
+    """Returns the item as it goes on to the next stage: its result, under the same identity."""
+    members = manifest.output.members
+    return Item(
+        id=item.id,
+        origin=item.origin,
+        label=item.label,
+        location=store.locate(manifest.output.digest),
+        artifact=manifest.output,
+        members=tuple(store.locate(m.digest) for m in members),
+        member_names=tuple(m.name for m in members),
+    )
+
+
 def _upstream(stage: str, feeders: Mapping[str, tuple[str, ...]]) -> set[str]:
     wanted, todo = set[str](), [stage]
     while todo:

@@ -93,7 +93,7 @@ class Measurements:
             return None
         if "refused" in data:
             code, message, hint = (text.replace(_NAME, name) for text in data["refused"])
-            raise BadInput(code, message, hint=hint)
+            raise BadInput(code, message, hint=hint).remembered()
         return Outline.model_validate(data)
 
     def keep(

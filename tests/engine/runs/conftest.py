@@ -17,7 +17,8 @@ from millrace.engine.execution import execute
 from millrace.engine.hosts.devices import Host, inventory
 from millrace.engine.outcome import Outcome
 from millrace.engine.pipeline import load
-from millrace.engine.plan import Plan, make_plan
+from millrace.engine.plan import Plan
+from millrace.engine.planning import make_plan
 from millrace.engine.runs import Order, Run, Runs
 from millrace.engine.settings import settings
 

@@ -1,0 +1,66 @@
+"""Considering an item for a stage: read, measured, cut, and looked up in the store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from millrace.engine.errors import BadInput
+from millrace.engine.expansion import Cut, Found, Node, cut_item, look_up
+from millrace.engine.hosts.devices import Host
+from millrace.engine.items import Item
+from millrace.engine.measuring import Measurer
+from millrace.engine.runs import Order
+from millrace.engine.settings import Settings
+from millrace.engine.space import require_space
+from millrace.engine.store import Store
+from millrace.engine.whys import Whys
+
+
+@dataclass(frozen=True)
+class Considered:
+    """What is to be done for an item in a stage, what is done already, and why the rest is not."""
+
+    cut: Cut
+    found: Found
+    why: str
+
+
+@dataclass(frozen=True)
+class Considering:
+    """What it takes to consider items. Thread-safe."""
+
+    order: Order
+    settings: Settings
+    host: Host
+    store: Store
+    measurer: Measurer
+    whys: Whys
+
+    def consider(self, node: Node, item: Item, sides: Mapping[str, Item]) -> Considered:
+        """Returns what is to be done. The store is asked first: resume is not a mode.
+
+        Raises ItemError when the item cannot be done, NotPermitted when nothing may do it.
+        """
+        item = self.measurer.read(item)
+        sides = {role: self.measurer.read(side) for role, side in sides.items()}
+        cut = cut_item(node, item, self.measurer.outline(node, item), sides, self.host)
+        forced = node.name in self.order.force
+        found = Found(None, {}) if forced else look_up(self.store, cut)
+        if found.result:
+            return Considered(cut, found, "")
+        if not (forced or self.order.retry):
+            self._refuse_known(cut)
+        require_space(self.settings, node, cut, found)
+        return Considered(cut, found, self.whys.of(node.name, item.id, cut, forced))
+
+    def _refuse_known(self, cut: Cut) -> None:
+        """Raises the remembered BadInput of a batch that failed by its input's own fault."""
+        for key in {cut.key, *(share.key for share in cut.shares)}:
+            words = self.store.known_failure(key)
+            if words:
+                code, message, hint = (
+                    str(words.get(n, "")).replace("{name}", cut.item.id)
+                    for n in ("code", "message", "hint")
+                )
+                raise BadInput(code, message, hint=hint).remembered()
