@@ -118,7 +118,8 @@ def _same_streams(
     made: Video,
     shift: Fraction,
 ) -> None:
-    found = tuple(s for s in made.others if not s.chapters)
+    found = sorted((s for s in made.others if not s.chapters), key=_rank)
+    expected = tuple(sorted(expected, key=_rank))
     _same("other streams", [_face(s) for s in found], [_face(s) for s in expected])
     for old, new in zip(expected, found, strict=True):
         if "default" in old.dispositions and "default" not in new.dispositions:
@@ -136,6 +137,11 @@ def _same_streams(
             if abs(b * new.time_base - a * old.time_base - shift) > slack:
                 at = float(a * old.time_base)
                 raise DamagedOutput(f"{what} has moved at {at:.6f} s")
+
+
+def _rank(stream: Stream) -> int:
+    """Tracks, then attachments, then covers: the order of these among each other has no meaning."""
+    return 2 if stream.cover else int(stream.type == "attachment")
 
 
 def _face(stream: Stream) -> tuple[object, ...]:

@@ -23,6 +23,7 @@ from millrace.tasks.video.tool import Tool
 Program = Literal["ffmpeg", "ffprobe"]
 Options = Mapping[str, str | int | Sequence[str] | None]
 
+_BETWEEN = "\0"  # ffmpeg-python has no repeated options; no word of a command line holds this
 _INPUT = re.compile(r"<input (.*)>")
 
 
@@ -94,8 +95,12 @@ def forked(stream: Any) -> tuple[Any, Any]:
 
 
 def target(streams: Sequence[Any], where: str, options: Options) -> Any:
-    """Returns a graph's output: the streams, in order, into the file or pipe `where`."""
-    return graphs.output(*streams, where, **dict(options))
+    """Returns a graph's output: the streams, in order, into the file or pipe `where`.
+
+    An option with several values is given once for each.
+    """
+    flat = {k: _BETWEEN.join(v) if isinstance(v, (list, tuple)) else v for k, v in options.items()}
+    return graphs.output(*streams, where, **flat)
 
 
 def command(
@@ -113,8 +118,18 @@ def command(
         after = len(built) - built[::-1].index("-i") + 1
         whitelist = ["-protocol_whitelist", "file"]
         built[after:after] = ["-f", beside[1], *whitelist, "-i", f"file:{beside[0]}"]
+    built = _repeated(built)
     inputs = [built[place + 1] for place, word in enumerate(built) if word == "-i"]
     return [_INPUT.sub(lambda found: str(inputs.index(found[1])), word) for word in built]
+
+
+def _repeated(words: Sequence[str]) -> list[str]:
+    found: list[str] = []
+    for word in words:
+        name = found[-1:]
+        first, *others = word.split(_BETWEEN)
+        found += [first, *(part for other in others for part in (*name, other))]
+    return found
 
 
 def input_number(path: Path) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import tempfile
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from millrace.engine.errors import DamagedOutput
-from millrace.tasks.video import ffmpeg, parts
+from millrace.tasks.video import covers, ffmpeg, parts
 from millrace.tasks.video.params import EncodeParams
 from millrace.tasks.video.parts import Part
 from millrace.tasks.video.probe import Stream, Video
@@ -28,7 +29,8 @@ def mux(
     """Joins the parts into `out` beside a copy of every other stream of the source.
 
     The suffix of `out` names the container (`streams.suffix_for`). Streams keep their order, times,
-    language and dispositions; chapters and tags are kept. Returns what a person should know.
+    language and dispositions (Matroska has attachments last); chapters and tags are kept. Returns
+    what a person should know.
     Raises DamagedOutput when a part does not hold the frames it should, or FFmpeg fails.
     """
     for part in segments:
@@ -36,15 +38,22 @@ def mux(
     listing = out.with_name(out.name + ".parts")
     try:
         joined, options = joined_parts(segments, video.time_base, listing)
-        outputs = [_output(joined, source, video, params, out, options)]
-        with Tool(ffmpeg.command(outputs, ("-copyts",), (source, video.demuxer))) as tool:
-            tool.read()
-            if tool.finish() != 0:
-                out.unlink(missing_ok=True)
-                raise DamagedOutput(f"the streams could not be put together: {tool.reason()}")
+        with tempfile.TemporaryDirectory() as folder:
+            pictures = covers.attached(copied(video, out.suffix), out.suffix)
+            files = covers.extracted(source, video, pictures, Path(folder))
+            outputs = [_output(joined, source, video, params, out, options, files)]
+            _write(outputs, source, video, out)
     finally:
         listing.unlink(missing_ok=True)
     return _notes(video, segments, out.suffix)
+
+
+def _write(outputs: Sequence[Any], source: Path, video: Video, out: Path) -> None:
+    with Tool(ffmpeg.command(outputs, ("-copyts",), (source, video.demuxer))) as tool:
+        tool.read()
+        if tool.finish() != 0:
+            out.unlink(missing_ok=True)
+            raise DamagedOutput(f"the streams could not be put together: {tool.reason()}")
 
 
 def joined_parts(
@@ -76,14 +85,17 @@ def _output(
     params: EncodeParams,
     out: Path,
     options: dict[str, str | int],
+    pictures: Sequence[Path],
 ) -> Any:
     other = ffmpeg.opened(source, video.demuxer)
     taken = copied(video, out.suffix)
     main = next(s for s in video.streams if s.index == video.index)
-    order = sorted((*taken, main), key=lambda s: s.index)
+    attached = covers.attached(taken, out.suffix)
+    mapped = (main, *(s for s in taken if s not in attached))
+    order = sorted(mapped, key=lambda s: s.index)
     place = order.index(main)
     number = ffmpeg.input_number(source)
-    chosen: dict[str, str | int | None] = {
+    chosen: dict[str, str | int | Sequence[str] | None] = {
         "f": CONTAINERS[out.suffix].muxer,
         "c": "copy",
         "copy_unknown": None,
@@ -103,6 +115,7 @@ def _output(
     for index, stream in enumerate(order):
         chosen[f"map_metadata:s:{index}"] = f"{number}:s:{stream.index}"
         chosen[f"disposition:{index}"] = "+".join(stream.dispositions) or "0"
+    chosen |= covers.options(attached, pictures, len(order))
     streams = [joined["v:0"] if s is main else other[str(s.index)] for s in order]
     return ffmpeg.target(streams, f"file:{out}", chosen)
 

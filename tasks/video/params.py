@@ -23,7 +23,11 @@ _NAMED = (
 
 @dataclass(frozen=True)
 class Encoder:
-    """What one encoder can do. Sizes are in pixels."""
+    """What one encoder can do. Sizes are in pixels.
+
+    `unsafe_widths`: x265 3.5 overwrites memory that is not its own where the half-size picture that
+    it looks ahead in is three blocks of 8 wide (tried: every height from 16 to 40).
+    """
 
     name: str
     crf: int
@@ -33,11 +37,14 @@ class Encoder:
     least_side: int
     most_depth: int
     chroma: tuple[str, ...]
+    unsafe_widths: range = range(0)
 
 
 ENCODERS: dict[str, Encoder] = {
     "h264": Encoder("libx264", 20, 51, "medium", _NAMED, 1, 10, ("420", "422", "444")),
-    "hevc": Encoder("libx265", 22, 51, "fast", _NAMED, 16, 12, ("420", "422", "444")),
+    "hevc": Encoder(
+        "libx265", 22, 51, "fast", _NAMED, 16, 12, ("420", "422", "444"), range(33, 49)
+    ),
     "av1": Encoder("libsvtav1", 30, 63, "8", tuple(map(str, range(14))), 64, 10, ("420",)),
 }
 

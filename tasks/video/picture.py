@@ -69,6 +69,12 @@ def picture_for(video: Video, params: EncodeParams, scale: int = 1) -> Picture:
             f"{width}x{height} is smaller than {params.codec} can encode ({encoder.least_side})",
             hint="codec: h264 encodes any size",
         )
+    if width in encoder.unsafe_widths:
+        raise BadInput(
+            "unsupported",
+            f"{encoder.name} does not encode pictures {width} pixels wide safely",
+            hint="codec: h264 encodes any size",
+        )
     depth = min(10 if 8 < video.depth <= 10 else video.depth, encoder.most_depth)
     depth = 12 if depth > 10 else depth
     if depth < video.depth:

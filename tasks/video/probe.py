@@ -35,6 +35,7 @@ class Stream(_Frozen):
     tag: str = ""
     language: str = ""
     title: str = ""
+    filename: str = ""
     time_base: Fraction = Fraction(0)
     sample_rate: int = 0
     dispositions: tuple[str, ...] = ()
@@ -211,6 +212,7 @@ def _stream(found: dict[str, Any]) -> Stream:
         tag=found.get("codec_tag_string", "").replace("[0][0][0][0]", ""),
         language=tags.get("language", ""),
         title=tags.get("title", ""),
+        filename=tags.get("filename", ""),
         time_base=Fraction(found["time_base"]),
         sample_rate=int(found.get("sample_rate", 0)),
         dispositions=tuple(k for k, on in found["disposition"].items() if on),

@@ -210,9 +210,19 @@ def test_a_damaged_image_in_a_later_part_moves_no_other(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("codec", ["h264", "hevc"])
 def test_an_odd_size_is_kept_exactly(codec: str, tmp_path: Path) -> None:
-    item = gathered(numbered(tmp_path / "in", [50, 100, 150], size=(33, 21)))
+    item = gathered(numbered(tmp_path / "in", [50, 100, 150], size=(69, 21)))
     found = video(finished(kind(codec=codec), item, tmp_path / "out").path)
-    assert (found["width"], found["height"], found["pix_fmt"]) == (33, 21, "yuv444p")
+    assert (found["width"], found["height"], found["pix_fmt"]) == (69, 21, "yuv444p")
+
+
+def test_a_width_at_which_x265_destroys_its_memory_is_refused_before_any_work(
+    tmp_path: Path,
+) -> None:
+    item = gathered(numbered(tmp_path / "in", [50, 100], size=(34, 22)))
+    with pytest.raises(BadInput, match="34 pixels wide") as caught:
+        batches(kind(codec="hevc"), item)
+    assert "codec: h264" in caught.value.hint
+    assert video(finished(kind(), item, tmp_path / "out").path)["width"] == 34
 
 
 def test_av1_refuses_an_odd_size_before_any_work(tmp_path: Path) -> None:
