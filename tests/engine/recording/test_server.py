@@ -27,7 +27,9 @@ from millrace.engine.recording.prefect_profile import Configured
 from millrace.engine.recording.server import Api
 from millrace.engine.settings import Settings, settings
 
-START = "from millrace.engine import server; from millrace.engine.settings import settings; "
+START = (
+    "from millrace.engine.recording import server; from millrace.engine.settings import settings; "
+)
 
 
 @pytest.fixture(autouse=True)
@@ -229,6 +231,7 @@ def test_after_a_crash_the_next_server_has_the_same_credential_and_a_free_port(
 def test_a_server_whose_starter_was_killed_is_waited_for_not_doubled(here: Settings) -> None:
     starter = subprocess.Popen([sys.executable, "-c", START + "server.start(settings())"])
     while not (here.server / "server.json").exists() or not state_of(here).pid:
+        assert starter.poll() is None, "the starter has ended by itself"
         time.sleep(0.02)
     starter.kill()
     starter.wait()
