@@ -29,13 +29,14 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-_MPEG = "h264 hevc av1 vp9 mpeg4 mpeg2video mpeg1video mjpeg png"
+_MPEG = "h264 hevc mpeg4 mpeg2video mpeg1video mjpeg png"
+_NEWER = " av1 vp9"  # FFmpeg writes these into MP4, not into QuickTime
 _PCM = "pcm_s16le pcm_s16be pcm_s24le pcm_s24be pcm_s32le pcm_s32be pcm_f32le pcm_f64le pcm_u8"
 
 CONTAINERS: dict[str, Container] = {
     ".mp4": Container(
         "mp4",
-        video=_words(_MPEG),
+        video=_words(_MPEG + _NEWER),
         audio=_words("aac ac3 eac3 mp3 alac opus flac vorbis dts"),
         subtitle=_words("mov_text dvd_subtitle"),
     ),
@@ -48,7 +49,7 @@ CONTAINERS: dict[str, Container] = {
     ),
     ".mkv": Container(
         "matroska",
-        video=_words(_MPEG + " vp8 prores h263 theora ffv1 msmpeg4v3 wmv3 vc1 gif"),
+        video=_words(_MPEG + _NEWER + " vp8 prores h263 theora ffv1 msmpeg4v3 wmv3 vc1 gif"),
         audio=_words(
             "aac ac3 eac3 mp3 mp2 alac opus flac vorbis dts truehd mlp wavpack tta " + _PCM
         ),
