@@ -295,7 +295,8 @@ class Conductor:
         if record.event == "done":
             self._done(ticket, key)
         elif record.event == "failed":
-            self._fail(ticket, ItemError(record.data["code"], record.data["message"]))
+            code, message = record.data["code"], record.data["message"]
+            self._fail(ticket, ItemError(code, message, hint=record.data.get("hint", "")))
         else:
             lost = SessionLost(
                 record.data["code"], record.data["message"], hint=record.data.get("hint", "")

@@ -7,7 +7,7 @@ import errno
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -37,7 +37,8 @@ class Item:
     """One item of an input or of a stage's result.
 
     `location` is a local file, or a folder of `members`; empty until a remote file was fetched.
-    `artifact` is None until the content was read. `refusal` says why the item cannot be used.
+    `artifact` is None until the content was read; `gathered` are the items it is made of.
+    `refusal` says why the item cannot be used.
     """
 
     id: str
@@ -50,6 +51,7 @@ class Item:
     members: tuple[Path, ...] = ()
     member_names: tuple[str, ...] = ()
     refusal: BadInput | None = None
+    gathered: tuple[Item, ...] = ()
 
 
 def expand(
@@ -101,6 +103,8 @@ def read(item: Item, cache: Measurements, remote: Remote) -> Item:
         raise item.refusal
     if item.artifact is not None:
         return item
+    if item.gathered:
+        return gather(item.id, [read(one, cache, remote) for one in item.gathered])
     if item.url:
         item = replace(item, location=remote.fetch(item.url))
     if item.members:
@@ -115,8 +119,11 @@ def read(item: Item, cache: Measurements, remote: Remote) -> Item:
 
 
 def gather(stage: str, items: Iterable[Item]) -> Item:
-    """Returns one item whose content is the folder of all these items' files, in their order."""
-    sources = list(items)
+    """Returns one item whose content is the folder of all these items' files, in their order.
+
+    Like any item it is without an artifact until `read`, unless all of them have been read.
+    """
+    sources = tuple(items)
     names = _member_names(sources)
     members = tuple(
         Member(name=name, digest=item.artifact.digest, size=item.artifact.size)
@@ -127,7 +134,8 @@ def gather(stage: str, items: Iterable[Item]) -> Item:
         id=stage,
         origin=Origin(path=stage, name=stage, suffix=""),
         label=max((i.label for i in sources), default=Label.RESTRICTED),
-        artifact=Artifact.folder(members),
+        artifact=Artifact.folder(members) if len(members) == len(sources) else None,
+        gathered=sources,
         members=tuple(item.location for item in sources),
         member_names=tuple(item.id for item in sources),
         stamps=tuple(stamp for item in sources for stamp in item.stamps),
@@ -262,6 +270,6 @@ def _distinct_ids(items: list[Item]) -> list[Item]:
     return out
 
 
-def _member_names(items: list[Item]) -> list[str]:
+def _member_names(items: Sequence[Item]) -> list[str]:
     width = len(str(len(items)))
     return [f"{n:0{width}d}{i.origin.suffix}" for n, i in enumerate(items, 1)]

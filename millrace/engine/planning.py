@@ -19,7 +19,7 @@ from millrace.engine.expansion import Cut, Found, Node, cut_item, look_up, made_
 from millrace.engine.forecasts import Forecaster
 from millrace.engine.hosts.devices import Device, Host
 from millrace.engine.inputs import expand_inputs
-from millrace.engine.items import Item, gather
+from millrace.engine.items import Item, gather, natural
 from millrace.engine.journal import Journal
 from millrace.engine.measuring import Measurer
 from millrace.engine.outputs import Outputs
@@ -121,7 +121,7 @@ class _Planner:
     def _incoming(self, node: Node) -> list[_Seen]:
         """Returns the items as they reach a stage: real where they exist, else as foreseen."""
         sources = [self._seen[name] for name in node.spec.sources]
-        entries = [entry for source in sources for entry in source.values()]
+        entries = [source[name] for source in sources for name in sorted(source, key=natural)]
         if not node.spec.all:
             return [self._result(e) for e in entries if e.error is None]
         results = [self._result(e) for e in entries]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from millrace.engine.errors import BadInput
 from millrace.engine.expansion import Node
-from millrace.engine.items import Item, gather
+from millrace.engine.items import Item, gather, natural
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,8 @@ class Readiness:
         brought = {name: self._results[name] for name in node.spec.sources}
         if any(len(results) < self.expected[name] for name, results in brought.items()):
             return []
-        entries = [entry for results in brought.values() for entry in results.items()]
+        # As the inputs were named, not as they were finished: the order is part of the result.
+        entries = [(name, r[name]) for r in brought.values() for name in sorted(r, key=natural)]
         missing = [name for name, result in entries if result is None]
         if missing:
             what = f"{len(missing)} of {len(entries)} items are missing, the first is {missing[0]}"

@@ -50,6 +50,7 @@ def test_a_file_on_a_web_server_is_fetched_and_worked_on_like_any_other(
     assert again.items == {"done": 0, "reused": 1, "failed": 0}
 
 
+@pytest.mark.slow
 def test_a_file_that_has_changed_on_the_server_is_worked_on_again(
     shop: Workshop, web: tuple[str, Path]
 ) -> None:
