@@ -38,7 +38,8 @@ class Pending:
     @property
     def fit(self) -> tuple[Device, Needs]:
         """What jobs must have in common to share a session: all but the memory they take."""
-        return self.device, self.needs.model_copy(update={"memory": 0})
+        anyhow = {"memory": 0}
+        return self.device.model_copy(update=anyhow), self.needs.model_copy(update=anyhow)
 
 
 @dataclass
@@ -199,13 +200,14 @@ class Desk:
     def _send(self, share: list[Pending]) -> None:
         self._count += 1
         first = share[0]
+        greediest = max(share, key=lambda pending: pending.needs.memory)
         assignment = Assignment(
             id=f"a{self._count:04d}",
             stage=first.stage,
             kind=first.node.stage.kind,
             params=first.node.params,
-            needs=max((p.needs for p in share), key=lambda needs: needs.memory),
-            device=first.device,
+            needs=greediest.needs,
+            device=greediest.device,
             jobs=tuple(pending.job for pending in share),
         )
         assignment.save(self._run.assignments)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from millrace.engine.errors import DocumentError
+from millrace.engine.hosts.devices import inventory
 from tests.engine.runs.conftest import PIPELINE, Workshop
 
 CHAIN = PIPELINE.replace(
@@ -257,3 +258,13 @@ def test_a_stop_request_ends_the_run_within_five_seconds_and_the_next_run_contin
     assert shop.run(slow).state == "succeeded"
     assert finished <= {e["key"] for e in shop.events("reused")}
     assert len(shop.out()) == 6
+
+
+def test_files_of_different_sizes_that_are_ready_together_share_a_session(shop: Workshop) -> None:
+    text = PIPELINE.replace("each: files", "each: files, with: {memory: 1000000000}")
+    for n in range(3):
+        shop.file(f"f{n}.txt", b"x" * (100 + n))
+    one_core = inventory().model_copy(update={"cores": 1})
+    assert shop.run(text, host=one_core).state == "succeeded"
+    assert sum(e["keys"] for e in shop.events("assigned")) == 3
+    assert len(shop.events("assigned")) < 3

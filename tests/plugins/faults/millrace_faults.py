@@ -23,7 +23,17 @@ from pydantic import BaseModel, ConfigDict
 from millrace.engine.errors import BadInput, DamagedOutput, ToolMissing
 from millrace.engine.hosts.devices import Device
 from millrace.engine.sessions.tools import run, spawn
-from millrace.engine.stages import Batch, Failure, Outline, Progress, Result, Span, Staged, Work
+from millrace.engine.stages import (
+    Batch,
+    Failure,
+    Needs,
+    Outline,
+    Progress,
+    Result,
+    Span,
+    Staged,
+    Work,
+)
 
 
 class Params(BaseModel):
@@ -32,6 +42,7 @@ class Params(BaseModel):
     cut: int = 1000
     open_fails: bool = False
     pause: float = 0.0
+    memory: int = 0
 
 
 class Bytes:
@@ -60,7 +71,8 @@ class Bytes:
         return Outline(media_type="text/plain", size=size, facts={"opened": "open" in os.environ})
 
     def work(self, outline: Outline) -> Work:
-        return Work(units=outline.size)
+        memory = self.params.memory + outline.size if self.params.memory else 0
+        return Work(units=outline.size, needs=Needs(memory=memory))
 
     def forecast(self, outline: Outline) -> Outline:
         return outline
