@@ -19,6 +19,7 @@ from millrace.tasks.video.timeline import presented
 from millrace.tasks.video.tool import Tool
 
 MATROSKA_TICK = Fraction(1, 1000)
+_HALF_A_PIXEL = Fraction(1, 2)  # WebM has the width that is shown in whole pixels
 
 
 @dataclass
@@ -95,7 +96,8 @@ def _slack(old: Fraction, new: Fraction) -> Fraction:
 def _same_picture(picture: Picture, made: Video) -> None:
     _same("size", (made.width, made.height), (picture.width, picture.height))
     _same("pixel format", made.pix_fmt.replace("yuvj", "yuv"), picture.pix_fmt)
-    _same("aspect ratio", made.sar, picture.sar)
+    if made.demuxer != "matroska" or abs(made.sar - picture.sar) * made.width > _HALF_A_PIXEL:
+        _same("aspect ratio", made.sar, picture.sar)
     _same("rotation", made.matrix, picture.matrix)
     _same("scan", made.interlaced, False)
     _same("range", made.colour.range or "tv", picture.colour.range or "tv")

@@ -166,6 +166,7 @@ def test_a_timecode_track_stays_the_one_it_was(tmp_path: Path) -> None:
         assert {s["tags"]["timecode"] for s in streams} == {"01:02:03:04"}
 
 
+@pytest.mark.slow
 def test_a_file_that_changes_while_it_is_worked_on_fails_and_leaves_nothing(
     shop: Workshop,
 ) -> None:
@@ -277,6 +278,7 @@ def test_the_trap_notices_who_opens_it(tmp_path: Path) -> None:
         assert opened.is_set()
 
 
+@pytest.mark.slow
 def test_what_a_manifest_names_is_never_opened_whatever_it_is_called(shop: Workshop) -> None:
     target = shop.folder / "target.ts"
     for name, text in MANIFESTS.items():
