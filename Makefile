@@ -20,7 +20,7 @@ test: lint ## everything: style, types, boundaries, all tests
 	@$(BIN)/pytest
 
 check: lint ## the fast loop: style, types, boundaries, tests that are not slow
-	@$(BIN)/pytest -q -m "not slow"
+	@$(BIN)/pytest -q -n auto -m "not slow"
 
 lint: setup ## style, types, boundaries
 	@$(BIN)/ruff check
