@@ -1,0 +1,193 @@
+"""The items of a run on their way through its stages, and what becomes of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from millrace.engine.consideration import Considered
+from millrace.engine.dispatch import Desk
+from millrace.engine.errors import ItemError, SessionLost
+from millrace.engine.expansion import Cut, Found, Node, look_up, made_of
+from millrace.engine.items import Item
+from millrace.engine.journal import Journal, Record
+from millrace.engine.outcome import Tallies
+from millrace.engine.store import Manifest, Store
+
+MAX_LOSSES = 2
+"""How often a batch may go down with its session before it counts as failed."""
+
+
+@dataclass
+class Ticket:
+    """One item on its way through one stage."""
+
+    node: Node
+    item: Item
+    cut: Cut | None = None
+    parts: set[str] = field(default_factory=set)
+    losses: dict[str, int] = field(default_factory=dict)
+    joining: bool = False
+    why: str = ""
+    over: bool = False
+    worked: bool = False
+
+
+class Tickets:
+    """Every item in every stage it has reached. Only the conductor's own thread calls it.
+
+    `supply(stage, item, result)` is told what leaves a stage, None for a failure; `stopping` tells
+    that the run is being stopped, so that what is lost is not placed again.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        journal: Journal,
+        desk: Desk,
+        tallies: Tallies,
+        supply: Callable[[str, Item, Item | None], None],
+        stopping: Callable[[], bool],
+    ) -> None:
+        self._store, self._journal, self._desk, self._tallies = store, journal, desk, tallies
+        self._supply, self._stopping = supply, stopping
+        self._tickets: dict[tuple[str, str], Ticket] = {}
+        self.open = 0
+
+    def admit(self, node: Node, item: Item) -> Ticket:
+        """Returns the ticket of an item that has reached a stage."""
+        ticket = self._tickets[node.name, item.id] = Ticket(node, item)
+        self.open += 1
+        return ticket
+
+    def start(self, ticket: Ticket, considered: Considered) -> None:
+        """Takes up an item: what is in the store is reused, the rest goes onto the desk."""
+        cut, found, why = considered.cut, considered.found, considered.why
+        ticket.item, ticket.cut, ticket.why = cut.item, cut, why
+        name, item = ticket.node.name, ticket.item.id
+        load = sum(share.load for share in cut.shares)
+        notes = list(cut.work.notes)
+        self._journal.write("measured", name, item, units=cut.work.units, load=load, notes=notes)
+        if found.result:
+            self._reuse(ticket, cut.key, found.result)
+            self._finish(ticket, found.result)
+            return
+        batches = len(cut.shares)
+        self._journal.write("cut", name, item, batches=batches, units=cut.work.units, why=why)
+        ticket.worked = True
+        self._pursue(ticket, found)
+
+    def _pursue(self, ticket: Ticket, found: Found) -> None:
+        """Puts on the desk what is left to do of a ticket."""
+        assert ticket.cut is not None  # noqa: S101
+        for key, manifest in found.parts.items():
+            ticket.parts.add(key)
+            self._reuse(ticket, key, manifest)
+        for share in ticket.cut.shares:
+            if share.key not in ticket.parts:
+                self._desk.add(ticket.node, ticket.cut, share, ticket.why)
+        self._join_if_ready(ticket)
+
+    # -- what came of assignments --------------------------------------------------------------
+
+    def heed(self, record: Record) -> None:
+        """Takes in what a record tells of a batch: done, failed or lost."""
+        ticket = self._tickets.get((record.stage, record.item))
+        if ticket is None or ticket.over:
+            return
+        key = record.data["key"]
+        self._desk.answered(record)
+        if record.event == "done":
+            self._done(ticket, key)
+        elif record.event == "failed":
+            code, message = record.data["code"], record.data["message"]
+            self._fail(ticket, ItemError(code, message, hint=record.data.get("hint", "")))
+        else:
+            lost = SessionLost(
+                record.data["code"], record.data["message"], hint=record.data.get("hint", "")
+            )
+            self.lose(record.stage, record.item, key, lost, in_hand=record.data["in_hand"])
+
+    def _done(self, ticket: Ticket, key: str) -> None:
+        assert ticket.cut is not None  # noqa: S101
+        if key == ticket.cut.key:
+            manifest = self._store.find(key)
+            if manifest is None:
+                self._fail(ticket, ItemError("store", f"the result of {ticket.item.id} is gone"))
+            else:
+                self._finish(ticket, manifest)
+            return
+        ticket.parts.add(key)
+        self._join_if_ready(ticket)
+
+    def _join_if_ready(self, ticket: Ticket) -> None:
+        cut = ticket.cut
+        if cut and cut.join and not ticket.joining and len(ticket.parts) == len(cut.shares):
+            ticket.joining = True
+            self._desk.add_join(ticket.node, cut, ticket.why)
+
+    def lose(
+        self, stage: str, item: str, key: str, error: ItemError, *, in_hand: bool = True
+    ) -> None:
+        """A batch went down with its session: back it goes, unless it did so too often."""
+        ticket = self._tickets.get((stage, item))
+        if ticket is None or ticket.over or ticket.cut is None or self._stopping():
+            return
+        if error.code == "part_missing":
+            ticket.joining = False
+            ticket.parts.clear()
+            self._pursue(ticket, look_up(self._store, ticket.cut))
+            return
+        losses = ticket.losses[key] = ticket.losses.get(key, 0) + int(in_hand)
+        if losses >= MAX_LOSSES:
+            self.refuse(ticket, error, key)
+        elif key == ticket.cut.join:
+            self._desk.add_join(ticket.node, ticket.cut, ticket.why, alone=losses > 0)
+        else:
+            share = next(s for s in ticket.cut.shares if s.key == key)
+            self._desk.add(ticket.node, ticket.cut, share, ticket.why, alone=losses > 0)
+
+    # -- items leaving a stage -----------------------------------------------------------------
+
+    def _reuse(self, ticket: Ticket, key: str, manifest: Manifest) -> None:
+        self._journal.write(
+            "reused",
+            ticket.node.name,
+            ticket.item.id,
+            key=key,
+            units=manifest.units,
+            seconds=manifest.seconds,
+        )
+
+    def _finish(self, ticket: Ticket, manifest: Manifest) -> None:
+        ticket.over = True
+        self.open -= 1
+        status: Literal["done", "reused"] = "done" if ticket.worked else "reused"
+        self._journal.write("finished", ticket.node.name, ticket.item.id, status=status)
+        self._tallies.item(ticket.item.id, status)
+        result = made_of(ticket.item, manifest, self._store)
+        self._supply(ticket.node.name, result, result)
+
+    def refuse(self, ticket: Ticket, error: ItemError, key: str = "") -> None:
+        """Fails an item and writes down why."""
+        self._journal.write(
+            "failed",
+            ticket.node.name,
+            ticket.item.id,
+            key=key,
+            code=error.code,
+            message=error.message,
+            hint=error.hint,
+            known=error.known,
+        )
+        self._fail(ticket, error)
+
+    def _fail(self, ticket: Ticket, error: ItemError) -> None:
+        if ticket.over:
+            return
+        ticket.over = True
+        self.open -= 1
+        self._desk.forget(ticket.node.name, ticket.item.id)
+        self._tallies.failure(ticket.item.id, ticket.node.name, error)
+        self._supply(ticket.node.name, ticket.item, None)
