@@ -15,6 +15,7 @@ setup: ## install what is missing (system packages, the locked environment)
 demo: setup ## upscale and re-encode the sample clips; the results are in out/
 	@$(BIN)/millrace run deployments/pipelines/remaster.yaml --set out=out --yes
 	@echo; echo "The clips are in $(CURDIR)/out:"; find out -type f -name '*.mp4' | sort
+	@echo "What was done: $(CURDIR)/out/report.html. The command is $(BIN)/millrace."
 
 test: lint ## everything: style, types, boundaries, all tests
 	@$(BIN)/pytest

@@ -62,6 +62,7 @@ def build() -> typer.Typer:
     """Returns the application."""
     app = typer.Typer(
         cls=LazyGroup,
+        no_args_is_help=True,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},

@@ -38,7 +38,7 @@ def expand_inputs(order: Order, stages: Collection[str]) -> dict[str, list[Item]
             sought = ", ".join((*source.files, *source.folders, source.manifest or ""))
             raise DocumentError(
                 f"inputs.{name}: nothing matches {sought.strip(', ')}",
-                hint=f"the pattern starts from {order.base}",
+                hint=f"relative patterns start from {order.base}",
             )
         items = items[: order.limit]
         if len(names) > 1:  # two inputs may each have an a.mp4

@@ -104,7 +104,7 @@ class _Planner:
             price=self._forecaster.price,
             stages=tuple(stages),
             outputs={
-                name: len(self._seen.get(output.source, {}))
+                name: sum(s.error is None for s in self._seen.get(output.source, {}).values())
                 for name, output in pipeline.outputs.items()
             },
             refusals=tuple(self._refusals()),

@@ -43,7 +43,7 @@ def single_stage(
         raise UsageError(
             f"{kind} does not take these parameters: {'; '.join(lines)}",
             hint=f"`millrace kinds {kind}` shows what it takes",
-        ) from error
+        ) from None
     folders = cls.gathers and all(Path(s).is_dir() for s in sources)
     names = [_absolute(s) for s in sources]
     gathered = cls.gathers and not folders

@@ -240,7 +240,7 @@ class Goal(Part):
 
 
 class Schedule(Part):
-    """When the pipeline runs by itself."""
+    """When the pipeline is to run; shown, not acted on by this version."""
 
     cron: Annotated[str, BeforeValidator(_cron)] = Field(
         description="Five cron fields: minute hour day month weekday."

@@ -43,6 +43,7 @@ stages:
 outputs:
   results: {from: @stage@, to: "@to@"}
 
+# Both are checked and shown; this version does not act on them.
 # goal: {prefer: cheapest, within: 6h, budget: 20 EUR}      # or prefer: fastest, by: "07:00"
 # schedule: {cron: "0 1 * * *", timezone: Europe/Berlin}    # every night at one
 """
