@@ -93,6 +93,8 @@ def show(name: RunName = "last", as_json: Json = False) -> None:
     if order.source:
         console.print(Text(safe(f"from {order.source}")))
     console.print(_stages(tally, units_of(order.pipeline)))
+    for note in tally.notes:
+        console.print(Text(safe(note)))
     for failed in tally.failures.values():
         known = ", known from before" if failed.known else ""
         line = f"failed: {failed.item} ({failed.stage}, {failed.code}{known}): {failed.reason}"

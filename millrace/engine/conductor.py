@@ -106,7 +106,10 @@ class Conductor:
             if self._fatal:
                 raise self._fatal
             complete = not self._run.stopping
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, MillraceError):
+                with contextlib.suppress(StoreError):
+                    self._journal.write("note", text=f"the run could not go on: {error.message}")
             self._give_up()
             raise
         finally:

@@ -137,8 +137,8 @@ class Ledger:
     ) -> Rate:
         """Returns how fast `kind` works on `device`, in load per second, and how long it opens.
 
-        It is the median of the latest batches of that pace, newer ones weighing more; without any,
-        of any pace; without any, `prior` and `start`. Never raises for a broken ledger and writes
+        It is the median of the latest batches of that pace, newer and larger ones weighing more;
+        without any, of any pace; without any, `prior` and `start`. Never raises for a broken ledger and writes
         nothing. Answers are kept until this object records something.
         """
         key = (kind, version, pace, device)
@@ -178,7 +178,9 @@ class Ledger:
             return None
         if not found:
             return None
-        speed = recent_median([row["load"] / row["seconds"] for row in found])
+        loads = [row["load"] for row in found]
+        # Small batches are mostly overhead: the large ones tell what the next hour will be like.
+        speed = recent_median([row["load"] / row["seconds"] for row in found], loads)
         began = recent_median([row["seconds"] for row in starts]) if starts else start
         return Rate(speed, began, len(found), "ledger")
 
@@ -228,15 +230,20 @@ class Ledger:
         return True
 
 
-def recent_median(values: Sequence[float]) -> float:
+def recent_median(values: Sequence[float], sizes: Sequence[float] | None = None) -> float:
     """Returns the median of values given newest first, each weighing less than the one before.
 
-    The weight halves every HALF_LIFE_ROWS values. A few outliers (a machine that slept, a cold
-    cache) do not move it. Raises ValueError when there are no values.
+    The weight halves every HALF_LIFE_ROWS values, and grows with `sizes` where they are given. A
+    few outliers (a machine that slept, a cold cache) do not move it. Raises ValueError when there
+    are no values.
     """
     if not values:
         raise ValueError("no values have no median")
-    weighted = sorted((v, 0.5 ** (age / HALF_LIFE_ROWS)) for age, v in enumerate(values))
+    each = sizes if sizes is not None else [1.0] * len(values)
+    pairs = zip(values, each, strict=True)
+    weighted = sorted(
+        (value, size * 0.5 ** (age / HALF_LIFE_ROWS)) for age, (value, size) in enumerate(pairs)
+    )
     half = sum(weight for _, weight in weighted) / 2
     below = 0.0
     for value, weight in weighted:
