@@ -138,8 +138,8 @@ class Ledger:
         """Returns how fast `kind` works on `device`, in load per second, and how long it opens.
 
         It is the median of the latest batches of that pace, newer and larger ones weighing more;
-        without any, of any pace; without any, `prior` and `start`. Never raises for a broken ledger and writes
-        nothing. Answers are kept until this object records something.
+        without any, of any pace; without any, `prior` and `start`. Never raises for a broken ledger
+        and writes nothing. Answers are kept until this object records something.
         """
         key = (kind, version, pace, device)
         if key not in self._rates:
