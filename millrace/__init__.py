@@ -47,12 +47,14 @@ _HOME = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    # Importing Millrace costs nothing until something of it is used.
-    if name in __all__:
-        module = importlib.import_module(f"millrace.{_HOME.get(name, 'engine.pipeline')}")
-        return getattr(module, name)
-    raise AttributeError(f"module 'millrace' has no attribute {name!r}")
+if not TYPE_CHECKING:  # a type checker knows the names above and no others
+
+    def __getattr__(name: str) -> Any:
+        # Importing Millrace costs nothing until something of it is used.
+        if name in __all__:
+            module = importlib.import_module(f"millrace.{_HOME.get(name, 'engine.pipeline')}")
+            return getattr(module, name)
+        raise AttributeError(f"module 'millrace' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -10,10 +10,12 @@ if TYPE_CHECKING:
 __all__ = ["assemble", "encode", "upscale"]
 
 
-def __getattr__(name: str) -> Any:
-    # Sessions import the kinds of this package and must not pay for Prefect's import.
-    if name in __all__:
-        from millrace.tasks.video import submit
+if not TYPE_CHECKING:  # a type checker knows the names above and no others
 
-        return getattr(submit, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name: str) -> Any:
+        # Sessions import the kinds of this package and must not pay for Prefect's import.
+        if name in __all__:
+            from millrace.tasks.video import submit
+
+            return getattr(submit, name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
