@@ -19,6 +19,8 @@ from millrace.engine.store import Store
 from millrace.engine.verify import verify
 from tests.engine.runs.conftest import PIPELINE, Workshop
 
+pytestmark = pytest.mark.slow  # each starts programs or sessions of its own
+
 KILLABLE = Path(__file__).parent / "killable.py"
 DAY = 86_400.0
 

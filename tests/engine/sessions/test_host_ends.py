@@ -19,6 +19,8 @@ from millrace.engine.sessions.group import members
 from millrace.engine.sessions.host import SessionHost
 from millrace.engine.stages import Result
 
+pytestmark = pytest.mark.slow  # each starts programs or sessions of its own
+
 PARENT = """
 import sys
 from pathlib import Path
@@ -141,7 +143,6 @@ def test_a_kind_that_reports_progress_stops_when_asked_and_cleans_up(bench: Any)
     assert "session closed" in bench.log
 
 
-@pytest.mark.slow
 def test_a_deaf_kind_its_tool_and_the_tools_child_are_gone_within_five_seconds(bench: Any) -> None:
     host = bench.host()
     thread, codes = in_background(host, bench.batch("a", "!deaf"), bench.folder / "out")

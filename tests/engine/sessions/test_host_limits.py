@@ -15,8 +15,9 @@ from millrace.engine.hosts.leases import LeaseBook
 from millrace.engine.sessions.host import Limits, SessionHost
 from millrace.engine.stages import Needs, Result
 
+pytestmark = pytest.mark.slow  # each starts programs or sessions of its own
 
-@pytest.mark.slow
+
 @pytest.mark.parametrize("word", ["hang", "tool-hang"])
 def test_a_session_without_progress_is_ended(bench: Any, word: str) -> None:
     host = bench.host(Limits(quiet_seconds=3.0))
@@ -28,7 +29,6 @@ def test_a_session_without_progress_is_ended(bench: Any, word: str) -> None:
     assert time.monotonic() - began < 15
 
 
-@pytest.mark.slow
 def test_output_that_grows_is_progress(bench: Any) -> None:
     host = bench.host(Limits(quiet_seconds=3.0))
 
@@ -52,7 +52,6 @@ def test_a_file_that_hangs_its_measuring_is_given_up(bench: Any) -> None:
     assert lost.value.code == "no_progress"
 
 
-@pytest.mark.slow
 def test_a_session_that_outgrows_its_memory_is_ended(bench: Any) -> None:
     host = bench.host(Limits(memory=150 << 20))
 
@@ -62,7 +61,6 @@ def test_a_session_that_outgrows_its_memory_is_ended(bench: Any) -> None:
     assert "150 MiB" in lost.message
 
 
-@pytest.mark.slow
 def test_waiting_for_a_lease_is_life(
     bench: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -24,6 +24,8 @@ from tests.tasks.video.made import (
     video,
 )
 
+pytestmark = pytest.mark.slow  # each starts programs or sessions of its own
+
 QUICK = {"codec": "h264", "preset": "ultrafast"}
 PRESETS = {"h264": "ultrafast", "hevc": "ultrafast", "av1": "12"}
 

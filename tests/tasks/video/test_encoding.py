@@ -14,6 +14,8 @@ from millrace.tasks.video.params import EncodeParams
 from tests.tasks.video.made import CPU, batches, clip, finished, levels, told, video
 from tests.tasks.video.made import times as shown
 
+pytestmark = pytest.mark.slow  # each starts programs or sessions of its own
+
 PRESETS = {"h264": "ultrafast", "hevc": "ultrafast", "av1": "12"}
 
 

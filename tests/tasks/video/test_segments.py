@@ -25,6 +25,8 @@ from millrace.tasks.video.segments import plan_segments
 from millrace.tasks.video.timeline import presented
 from millrace.tasks.video.transcode import transcode
 
+pytestmark = pytest.mark.slow  # each starts programs or sessions of its own
+
 QUICK = EncodeParams(codec="h264", preset="veryfast", segment_seconds=2)
 
 SOURCES = {
@@ -46,7 +48,6 @@ def source(path: Path, options: tuple[str, ...]) -> Path:
     return path
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
 @pytest.mark.parametrize("options", SOURCES.values(), ids=SOURCES)
 def test_joined_segments_have_the_frames_and_times_of_an_uncut_run(
