@@ -14,7 +14,7 @@ from pathlib import Path
 from millrace.engine.document.parameters import at_home
 from millrace.engine.errors import BadInput
 from millrace.engine.globs import match
-from millrace.engine.labels import Label
+from millrace.engine.labels import Label, derived
 from millrace.engine.measurements import Measurements, Stamp
 from millrace.engine.pipeline import Input
 from millrace.engine.remote import Remote, is_remote
@@ -133,7 +133,7 @@ def gather(stage: str, items: Iterable[Item]) -> Item:
     return Item(
         id=stage,
         origin=Origin(path=stage, name=stage, suffix=""),
-        label=max((i.label for i in sources), default=Label.RESTRICTED),
+        label=derived(i.label for i in sources),
         artifact=Artifact.folder(members) if len(members) == len(sources) else None,
         gathered=sources,
         members=tuple(item.location for item in sources),

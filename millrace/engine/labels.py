@@ -26,7 +26,6 @@ class Label(IntEnum):
 
 
 UNLABELLED = Label.RESTRICTED  # data nobody labelled is treated as the most sensitive
-UNCLEARED = Label.PUBLIC  # a pool nobody cleared sees the least
 
 
 def derived(labels: Iterable[Label]) -> Label:

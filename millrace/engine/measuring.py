@@ -8,10 +8,11 @@ import uuid
 from pathlib import Path
 
 from millrace.engine.assignments import Material
-from millrace.engine.errors import BadInput, SessionLost
+from millrace.engine.errors import BadInput, NotPermitted, SessionLost
 from millrace.engine.expansion import Node
 from millrace.engine.hosts.devices import Device, Host
 from millrace.engine.items import Item, read
+from millrace.engine.labels import permits
 from millrace.engine.measurements import Measurements
 from millrace.engine.remote import Remote
 from millrace.engine.sessions.host import Limits, SessionHost
@@ -41,7 +42,16 @@ class Measurer:
         self._lock = threading.Lock()
 
     def read(self, item: Item) -> Item:
-        """Returns the item with its content's digest. Raises BadInput."""
+        """Returns the item with its content's digest.
+
+        Raises NotPermitted, before a byte is read, for data above this host's clearance; BadInput.
+        """
+        clearance = self._settings.clearance
+        if not permits(clearance, item.label):
+            raise NotPermitted(
+                f"clearance: the data is {item.label} and this host may read {clearance} at most",
+                hint="run it on a host that is cleared for it (MILLRACE_CLEARANCE is this host's)",
+            )
         return read(item, self._cache, self._remote)
 
     def outline(self, node: Node, item: Item) -> Outline:

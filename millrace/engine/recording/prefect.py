@@ -57,20 +57,6 @@ def recording(settings: Settings, say: Say = lambda text: None) -> Iterator[Api]
                 os.environ[name] = value
 
 
-def flow_run_url(flow_run_id: UUID | str) -> str:
-    """Returns the address of a flow run in the server's pages; "" when it has none."""
-    from prefect.utilities.urls import url_for
-
-    return url_for("flow-run", str(flow_run_id)) or ""
-
-
-def current_flow_run() -> str:
-    """Returns the id of the surrounding flow run, "" outside of one."""
-    from prefect.runtime import flow_run
-
-    return str(flow_run.id or "")
-
-
 class Reporter:
     """While entered, keeps a progress artifact of the surrounding flow run up to date from the
     run's journal; at the end it leaves a table of what each stage did.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from millrace.engine.errors import DocumentError
+from millrace.engine.errors import DocumentError, NotPermitted
 from millrace.engine.hosts.devices import inventory
 from tests.engine.runs.conftest import PIPELINE, Workshop
 
@@ -268,3 +268,15 @@ def test_files_of_different_sizes_that_are_ready_together_share_a_session(shop: 
     assert shop.run(text, host=one_core).state == "succeeded"
     assert sum(e["keys"] for e in shop.events("assigned")) == 3
     assert len(shop.events("assigned")) < 3
+
+
+def test_a_host_reads_nothing_above_its_own_clearance(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.file("a.txt")
+    monkeypatch.setenv("MILLRACE_CLEARANCE", "public")
+    for refused in (shop.run, shop.plan):
+        with pytest.raises(NotPermitted, match="internal"):
+            refused()
+    assert not shop.events("measured")
+    assert shop.run(PIPELINE.replace("internal", "public")).state == "succeeded"
