@@ -95,17 +95,17 @@ def test_killed_at_thirty_random_moments_nothing_is_half_written_or_done_twice(
     _prepare(shop)
     dice = random.Random(20261124)
     kills = 0
-    for lot in range(10):
+    for lot in range(100):
         # Other contents each time, so that there is always work to be killed in.
         files = {name: content[:-2] + b"%02d" % lot for name, content in FILES.items()}
         earlier = shop.out() if (shop.folder / "out").exists() else {}
         for name, content in files.items():
             shop.file(name, content)
         runs = len(_done_keys())
-        while kills < 3 * (lot + 1):
+        for _ in range(3):
             process = _start(shop)
             time.sleep(dice.uniform(0.3, 2.0))
-            if process.poll() is not None:
+            if process.poll() is not None:  # a fast machine is done by then: other contents
                 break
             _kill_tree(process)
             kills += 1
@@ -115,7 +115,9 @@ def test_killed_at_thirty_random_moments_nothing_is_half_written_or_done_twice(
         assert shop.out() == files
         done = [key for run in _done_keys()[runs:] for key in run]
         assert len(done) == len(set(done)), "a finished batch was done again"
-    assert kills >= 25
+        if kills >= 30:
+            return
+    pytest.fail(f"only {kills} runs were slow enough to be killed")
 
 
 @pytest.mark.slow
