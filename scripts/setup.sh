@@ -66,7 +66,7 @@ create_environment() {
     fi
     say "creating the locked environment in .venv/ (1 to 3 minutes the first time)"
     UV_PROJECT_ENVIRONMENT=.venv UV_PYTHON_DOWNLOADS=never \
-        .bootstrap/bin/uv sync --frozen --quiet --extra video --python "$python"
+        .bootstrap/bin/uv sync --frozen --quiet --extra video --extra s3 --extra postgres --python "$python"
 }
 
 [ "$(uname -sm)" = "Linux x86_64" ] || fail \
