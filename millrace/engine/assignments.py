@@ -9,8 +9,10 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 
 from millrace.engine.batches import Recipe
 from millrace.engine.files import AnyPath, write_atomically
+from millrace.engine.fleet.pools import Basis
 from millrace.engine.hosts.devices import Device
 from millrace.engine.items import Item
+from millrace.engine.labels import Label
 from millrace.engine.measurements import Stamp
 from millrace.engine.stages import Needs, Outline, Span, Staged
 
@@ -20,7 +22,10 @@ class _Frozen(BaseModel):
 
 
 class Material(_Frozen):
-    """An item's files as they lie outside the session, and their stamps when they were digested."""
+    """An item's files as they lie outside the session, and their stamps when they were digested.
+
+    `digests` are of `files`, in their order, so that they can be had from elsewhere too.
+    """
 
     name: str
     files: tuple[AnyPath, ...]
@@ -29,6 +34,8 @@ class Material(_Frozen):
     media_type: str = ""
     stamps: tuple[Stamp, ...] = ()
     sides: dict[str, AnyPath] = {}
+    digests: tuple[str, ...] = ()
+    side_digests: dict[str, str] = {}
 
     @classmethod
     def of(cls, item: Item, sides: Mapping[str, Item]) -> Material:
@@ -41,6 +48,8 @@ class Material(_Frozen):
             media_type=item.artifact.media_type if item.artifact else "",
             stamps=item.stamps,
             sides={role: side.location for role, side in sides.items()},
+            digests=item.digests,
+            side_digests={role: side.digests[0] for role, side in sides.items() if side.digests},
         )
 
     def stage(self, folder: Path) -> Staged:
@@ -97,7 +106,10 @@ class Job(_Frozen):
 
 
 class Assignment(_Frozen):
-    """Jobs of one stage for one session. `patience` is the longest silence allowed, in seconds."""
+    """Jobs of one stage for one session. `patience` is the longest silence allowed, in seconds.
+
+    `label` is the highest of what it holds; `millrace` and `version` say what planned it.
+    """
 
     id: str
     stage: str
@@ -107,6 +119,12 @@ class Assignment(_Frozen):
     device: Device
     jobs: tuple[Job, ...]
     patience: float = 600.0
+    label: Label = Label.RESTRICTED
+    pool: str = "here"
+    basis: Basis | None = None
+    millrace: str = ""
+    version: int = 0
+    epoch: int = 0
 
     def save(self, folder: Path) -> None:
         """Writes the assignment where the worker looks for it."""

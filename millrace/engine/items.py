@@ -53,6 +53,15 @@ class Item:
     refusal: BadInput | None = None
     gathered: tuple[Item, ...] = ()
 
+    @property
+    def digests(self) -> tuple[str, ...]:
+        """Digests of its files in their order, empty until they were read."""
+        if self.artifact is None:
+            return ()
+        if self.members:
+            return tuple(member.digest for member in self.artifact.members)
+        return (self.artifact.digest,)
+
 
 def expand(
     name: str, source: Input, base: Path, label: Label, *, avoid: Iterable[Path] = ()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import platformdirs
+from pydantic import ByteSize, TypeAdapter
 
 from millrace.engine.errors import UsageError
 from millrace.engine.labels import Label
@@ -18,12 +19,18 @@ class Settings:
 
     `home` holds everything Millrace writes outside a person's own folders: the store, the ledger,
     the local server. `clearance` is the most sensitive label this host may read; it is this host's
-    own word and never taken from a work order.
+    own word and never taken from a work order. `pool` is the pool this host works for, `exchange`
+    the URL of the store it exchanges work through, empty where it shares the conductor's own store;
+    fetched files stay in a cache of `cache` bytes. `fleet` is the file that declares the pools.
     """
 
     home: Path
     clearance: Label
     eur_per_hour: float
+    pool: str = "here"
+    exchange: str = ""
+    cache: int = 20 << 30
+    fleet: Path = Path("deployments/pools.yaml")
 
     @property
     def store(self) -> Path:
@@ -58,12 +65,24 @@ def settings() -> Settings:
     MILLRACE_CLEARANCE: public, internal or restricted (default: restricted; it is the machine the
     files already lie on).
     MILLRACE_EUR_PER_HOUR: what an hour of this machine costs (default 0.06: 150 W at 0.40 EUR/kWh).
+    MILLRACE_POOL, MILLRACE_EXCHANGE: the pool this host works for, and the URL of its store.
+    MILLRACE_CACHE: the size of a worker's cache ("20 GiB").
+    MILLRACE_FLEET: the file that declares the pools (default: deployments/pools.yaml).
     Raises UsageError for values that are none.
     """
     home = os.environ.get("MILLRACE_HOME") or platformdirs.user_data_dir("millrace")
     try:
         clearance = Label.parse(os.environ.get("MILLRACE_CLEARANCE") or "restricted")
         price = float(os.environ.get("MILLRACE_EUR_PER_HOUR") or "0.06")
+        cache = TypeAdapter(ByteSize).validate_python(os.environ.get("MILLRACE_CACHE") or "20 GiB")
     except ValueError as error:
         raise UsageError(f"the environment is wrong: {error}") from error
-    return Settings(Path(home).expanduser().absolute(), clearance, price)
+    return Settings(
+        home=Path(home).expanduser().absolute(),
+        clearance=clearance,
+        eur_per_hour=price,
+        pool=os.environ.get("MILLRACE_POOL") or "here",
+        exchange=os.environ.get("MILLRACE_EXCHANGE") or "",
+        cache=cache,
+        fleet=Path(os.environ.get("MILLRACE_FLEET") or "deployments/pools.yaml").absolute(),
+    )
