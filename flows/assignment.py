@@ -8,9 +8,10 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
-from millrace.engine.execution import Counts, execute
+from millrace.engine.execution import execute
 from millrace.engine.runs import Runs
 from millrace.engine.settings import settings
+from millrace.engine.telling import Counts
 
 
 @flow(

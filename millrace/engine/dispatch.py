@@ -8,38 +8,17 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from millrace.engine.assignments import Assignment, Job, Material
+from millrace.engine import jobs
 from millrace.engine.batches import Share, pack
 from millrace.engine.errors import ItemError, MillraceError
 from millrace.engine.expansion import Cut, Node
 from millrace.engine.forecasts import Forecaster
 from millrace.engine.hosts.devices import Device, Host
+from millrace.engine.jobs import Pending
 from millrace.engine.journal import Journal, Record
 from millrace.engine.runs import Run
-from millrace.engine.stages import Needs, Span
 
 _SETTLE_SECONDS = 0.3  # how long the first items wait for company in their session
-
-
-@dataclass(frozen=True)
-class Pending:
-    """A job that is ready. `alone` keeps one that went down with a session from taking others."""
-
-    stage: str
-    item: str
-    node: Node
-    job: Job
-    needs: Needs
-    device: Device
-    seconds: float
-    alone: bool
-    since: float
-
-    @property
-    def fit(self) -> tuple[Device, Needs]:
-        """What jobs must have in common to share a session: all but the memory they take."""
-        anyhow = {"memory": 0}
-        return self.device.model_copy(update=anyhow), self.needs.model_copy(update=anyhow)
 
 
 @dataclass
@@ -76,36 +55,11 @@ class Desk:
 
     def add(self, node: Node, cut: Cut, share: Share, why: str, *, alone: bool = False) -> None:
         """Puts a batch on the desk."""
-        job = Job(
-            key=share.key,
-            material=Material.of(cut.item, cut.sides),
-            outline=cut.outline,
-            recipe=cut.recipe,
-            span=share.span,
-            whole=not cut.join,
-            units=share.units,
-            load=share.load,
-            pace=cut.work.pace,
-            why=why,
-        )
-        self._put(node, cut, job, alone)
+        self._put(jobs.batch(node, cut, share, why, self._forecaster, alone=alone))
 
     def add_join(self, node: Node, cut: Cut, why: str, *, alone: bool = False) -> None:
         """Puts the join of an item's finished batches on the desk."""
-        job = Job(
-            key=cut.join,
-            material=Material.of(cut.item, cut.sides),
-            outline=cut.outline,
-            recipe=cut.recipe,
-            span=Span(start=cut.shares[0].span.start, stop=cut.shares[-1].span.stop),
-            whole=True,
-            parts=tuple(share.key for share in cut.shares),
-            units=cut.work.units,
-            load=0.0,
-            pace=cut.work.pace,
-            why=why,
-        )
-        self._put(node, cut, job, alone)
+        self._put(jobs.join(node, cut, why, self._forecaster, alone=alone))
 
     def forget(self, stage: str, item: str) -> None:
         """Takes an item's jobs off the desk: the item has failed."""
@@ -160,23 +114,8 @@ class Desk:
         for active in self._active.values():
             active.thread.join()
 
-    def _put(self, node: Node, cut: Cut, job: Job, alone: bool) -> None:
-        seconds = self._forecaster.seconds(
-            node.stage, cut.work.pace, cut.device, job.load, session=False
-        )
-        self._pending.setdefault(node.name, []).append(
-            Pending(
-                stage=node.name,
-                item=cut.item.id,
-                node=node,
-                job=job,
-                needs=cut.needs,
-                device=cut.device,
-                seconds=seconds,
-                alone=alone,
-                since=time.monotonic(),
-            )
-        )
+    def _put(self, pending: Pending) -> None:
+        self._pending.setdefault(pending.stage, []).append(pending)
 
     def _group(self, stage: str) -> list[Pending]:
         """Returns the stage's jobs that can share a session with the first of them."""
@@ -200,16 +139,7 @@ class Desk:
     def _send(self, share: list[Pending]) -> None:
         self._count += 1
         first = share[0]
-        greediest = max(share, key=lambda pending: pending.needs.memory)
-        assignment = Assignment(
-            id=f"a{self._count:04d}",
-            stage=first.stage,
-            kind=first.node.stage.kind,
-            params=first.node.params,
-            needs=greediest.needs,
-            device=greediest.device,
-            jobs=tuple(pending.job for pending in share),
-        )
+        assignment = jobs.assignment(f"a{self._count:04d}", share)
         assignment.save(self._run.assignments)
         self._journal.write(
             "assigned",

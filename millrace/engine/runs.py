@@ -6,6 +6,7 @@ runs/<id>/assignments/*.json  the shares that were handed out
 runs/<id>/logs/*.log          what the tools said
 runs/<id>/report.html         for people
 runs/<id>/stop                somebody asked it to stop
+runs/<id>/revoked/            assignments that are no longer wanted
 runs/<id>/scratch/            half-done work; gone when the run ends
 """
 
@@ -21,6 +22,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -38,7 +40,9 @@ class Order(BaseModel):
 
     `base` is the folder relative names start from. `limit` takes only the first items of each
     input; `only` names a stage to stop at; `force` names stages whose stored results are ignored;
-    `retry` tries failures again that are remembered as the input's own fault.
+    `retry` tries failures again that are remembered as the input's own fault. `on` says who does
+    the work: `here`, the `fleet`, or the one pool of that name; `scheduled` names the deployed
+    pipeline it is a run of.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -51,6 +55,9 @@ class Order(BaseModel):
     force: tuple[str, ...] = ()
     retry: bool = False
     overwrite: bool = False
+    on: str = "here"
+    priority: Literal["high", "normal", "low"] = "normal"
+    scheduled: str = ""
 
 
 @dataclass(frozen=True)
@@ -109,6 +116,16 @@ class Run:
     def stopping(self) -> bool:
         """True once somebody asked the run to stop."""
         return (self.folder / "stop").exists()
+
+    def revoke(self, assignment: str) -> None:
+        """Asks whoever carries out an assignment to let go of it."""
+        folder = self.folder / "revoked"
+        folder.mkdir(exist_ok=True)
+        (folder / assignment).touch()
+
+    def revoked(self, assignment: str) -> bool:
+        """True once an assignment is no longer wanted."""
+        return (self.folder / "revoked" / assignment).exists()
 
     @property
     def alive(self) -> bool:
