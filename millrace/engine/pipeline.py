@@ -14,7 +14,7 @@ them with the warnings. A pipeline built in Python is checked by `checked()`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -22,9 +22,10 @@ from pydantic import Field, ValidationError
 
 from millrace.engine.document import semantics, source_map, templates, yaml_text
 from millrace.engine.document.catalogue import Catalogue
-from millrace.engine.document.draft import Draft, NoText, exists, follows, read, text_of
+from millrace.engine.document.draft import Draft, follows, read
+from millrace.engine.document.files import NoText, exists, text_of
 from millrace.engine.document.parameters import Parameter, Scalar, escaped
-from millrace.engine.document.problems import Problem, Report, Where
+from millrace.engine.document.problems import Problem, Report
 from millrace.engine.document.specs import (
     Goal,
     Input,
@@ -172,19 +173,14 @@ def _examine(
     except NoText as error:
         return None, Report((Problem(str(error)),)), name
     parsed = source_map.parse(text, name)
-    problems = list(parsed.problems)
     if parsed.data is None:
-        return None, Report(tuple(problems)), name
+        return None, Report(parsed.problems), name
     document = read(parsed.data, given)
     wrong, doubtful = semantics.examine(
         document.draft, Catalogue(), sound=not (document.found or parsed.problems)
     )
     wrong = [found for found in wrong if not follows(found, document.left)]
-    told = {problem.place for problem in problems}
-    located = [parsed.source.locate(found) for found in (*document.found, *wrong)]
-    problems += [problem for problem in located if problem.place not in told]
-    warnings = [parsed.source.locate(found) for found in doubtful]
-    report = Report(_settled(problems), _settled(warnings))
+    report = parsed.report((*document.found, *wrong), doubtful)
     if report.problems:
         return None, report, name
     folder = base or (Path() if path is None else path.absolute().parent)
@@ -202,15 +198,3 @@ def _is_text(source: str | Path) -> bool:
     if "\n" in source or "\r" in source or not source.strip():
         return True
     return ": " in source and not exists(source)
-
-
-def _settled(problems: Iterable[Problem]) -> tuple[Problem, ...]:
-    """Returns problems once each, in the order of the file."""
-    kept: dict[tuple[str, Where], Problem] = {}
-    for problem in problems:
-        kept.setdefault((problem.message, problem.where), problem)
-    return tuple(sorted(kept.values(), key=_position))
-
-
-def _position(problem: Problem) -> tuple[int, int]:
-    return (problem.place.line, problem.place.column) if problem.place else (0, 0)

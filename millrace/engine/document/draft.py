@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
-
+from millrace.engine.document import parts
 from millrace.engine.document.parameters import Parameter, Scalar, Values, substitute
-from millrace.engine.document.problems import Finding, Where, likely, listed, nearest, shown
+from millrace.engine.document.problems import Finding, Where, likely, listed, nearest
 from millrace.engine.document.specs import (
-    PARTIAL,
     Goal,
     Input,
     LabelField,
@@ -23,18 +19,14 @@ from millrace.engine.document.specs import (
     Schedule,
     StageSpec,
 )
-from millrace.engine.document.validation import findings
 from millrace.engine.labels import Label
 
-MAX_BYTES = 1 << 20
 VERSION = 1
 SECTIONS = (
     "version", "name", "label", "parameters", "inputs", "stages", "outputs", "goal", "schedule"
 )  # fmt: skip
 
 PARTS = ("inputs", "stages", "outputs")
-
-P = TypeVar("P", bound=BaseModel)
 
 
 class Header(Part):
@@ -75,17 +67,18 @@ class Read:
 
 def read(data: Mapping[str, Any], given: Mapping[str, Any]) -> Read:
     """Returns the parts of a document's data; `given` are the values of `--set`."""
-    found = [_unknown_section(key) for key in data if key not in SECTIONS]
-    broken = {likely(key, SECTIONS) for key in data if key not in SECTIONS} - set(data)
+    unknown = [key for key in data if key not in SECTIONS]
+    found = [parts.unknown_section(key, SECTIONS, "a pipeline") for key in unknown]
+    broken = {likely(key, SECTIONS) for key in unknown} - set(data)
     header = {key: data[key] for key in ("version", "name", "label") if key in data}
-    parameters = _section(Parameter, data, "parameters", "a parameter", found)
+    parameters = parts.section(Parameter, data, "parameters", "a parameter", found)
     values = _values(parameters, given, found)
     body = {key: value for key, value in data.items() if key not in ("parameters", "version")}
     substituted = substitute({k: body[k] for k in body if k in SECTIONS}, values)
     body = substituted.data
     found += _no_references(data.get("parameters"))
     header |= {key: body[key] for key in ("name", "label") if key in body}
-    top = _part(Header, header, (), "a pipeline", found)
+    top = parts.part(Header, header, (), "a pipeline", found)
     if top is not None and top.version != VERSION and "version" in header:
         found.append(
             Finding(("version",), f"this Millrace reads version {VERSION}, not {top.version}")
@@ -97,13 +90,13 @@ def read(data: Mapping[str, Any], given: Mapping[str, Any]) -> Read:
         label=top.label if top is not None else None,
         broken=frozenset(broken),
         parameters=parameters,
-        inputs=_section(Input, body, "inputs", "an input", found),
-        stages=_section(StageSpec, body, "stages", "a stage", found),
-        outputs=_section(Output, body, "outputs", "an output", found),
+        inputs=parts.section(Input, body, "inputs", "an input", found),
+        stages=parts.section(StageSpec, body, "stages", "a stage", found),
+        outputs=parts.section(Output, body, "outputs", "an output", found),
     )
     for name, model in (("goal", Goal), ("schedule", Schedule)):
         if body.get(name) is not None:
-            _part(model, body[name], (name,), f"a {name}", found)
+            parts.part(model, body[name], (name,), f"a {name}", found)
     settled = _settled(data, body, parameters, values)
     kept = [finding for finding in found if not follows(finding, substituted.left)]
     return Read(draft, settled, (*substituted.found, *kept), substituted.left)
@@ -112,43 +105,6 @@ def read(data: Mapping[str, Any], given: Mapping[str, Any]) -> Read:
 def follows(finding: Finding, left: frozenset[Where]) -> bool:
     """True when a finding is about a value whose parameter could not be put in."""
     return any(finding.where[:n] in left for n in range(1, len(finding.where) + 1))
-
-
-def _unknown_section(key: str) -> Finding:
-    near = nearest(key, SECTIONS) or f"; it has {listed(SECTIONS, 'and')}"
-    return Finding((key,), f"a pipeline has no key {key!r}{near}", at_key=True)
-
-
-def _section(
-    model: type[P], data: Mapping[str, Any], name: str, what: str, found: list[Finding]
-) -> dict[str, P | None]:
-    section = data.get(name)
-    if section is None:
-        return {}
-    if not isinstance(section, dict):
-        message = f"{name!r} must be a mapping (name: …), not {shown(section)}"
-        found.append(Finding((name,), message))
-        return {}
-    return {key: _part(model, part, (name, key), what, found) for key, part in section.items()}
-
-
-def _part(model: type[P], data: Any, where: Where, what: str, found: list[Finding]) -> P | None:
-    """Returns the part, or what is left of it without its wrong keys, or None."""
-    try:
-        return model.model_validate(data, by_alias=True, by_name=False)
-    except ValidationError as error:
-        found += findings(error, data, where, model, what)
-        wrong = {entry["loc"][0] for entry in error.errors() if entry["loc"]}
-    if not isinstance(data, dict):
-        return None
-    rest = {key: value for key, value in data.items() if key not in wrong}
-    for name, info in model.model_fields.items():
-        if info.is_required():
-            rest.setdefault(info.alias or name, VERSION if name == "version" else "")
-    try:
-        return model.model_validate(rest, by_alias=True, by_name=False, context={PARTIAL: True})
-    except ValidationError:
-        return None
 
 
 def _values(
@@ -214,48 +170,3 @@ def _settled(
             if isinstance(entry, dict)
         }
     return settled | {"version": VERSION}
-
-
-class NoText(Exception):
-    """A file is no readable document, for the reason given."""
-
-
-def text_of(path: Path) -> str:
-    """Returns the text of a document. Raises NoText for anything that is none."""
-    try:
-        status = path.stat()
-        if stat.S_ISDIR(status.st_mode):
-            raise NoText(f"{path} is a folder; name the pipeline file in it")
-        if not stat.S_ISREG(status.st_mode):
-            raise NoText(f"{path} is not a regular file")
-        if status.st_size > MAX_BYTES:
-            raise NoText(f"{path} is larger than 1 MiB; a pipeline lists files by glob or manifest")
-        raw = path.read_bytes()
-    except FileNotFoundError:
-        raise NoText(f"there is no file {path}{_near_file(path)}") from None
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise NoText(f"{str(path)[:200]!r} cannot be read: {reason}") from None
-    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise NoText(f"{path} is UTF-16; save it as UTF-8")
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\n") + 1
-        raise NoText(f"{path}:{line}: this is no UTF-8 text; save the file as UTF-8") from None
-
-
-def exists(path: str) -> bool:
-    """True when something of this name is there; False also for what can be no name."""
-    try:
-        return Path(path).exists()
-    except OSError:
-        return False
-
-
-def _near_file(path: Path) -> str:
-    try:
-        names = [p.name for p in path.parent.iterdir() if p.suffix in (".yaml", ".yml")]
-    except OSError:
-        return ""
-    return nearest(path.name, names)

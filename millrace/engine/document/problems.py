@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydantic import JsonValue
 
@@ -25,13 +25,18 @@ class Place:
     length: int
     text: str
 
+    def hidden(self) -> Place:
+        """Returns the place with its stretch of the line made unreadable."""
+        start, stop = self.column - 1, self.column - 1 + self.length
+        return replace(self, text=f"{self.text[:start]}{'•' * self.length}{self.text[stop:]}")
+
 
 @dataclass(frozen=True)
 class Finding:
     """Something wrong (or doubtful) at a value, before its place in a file is known.
 
     `at_key` points to the key and not to its value; `offset` and `length` narrow the place to a
-    part of a text value.
+    part of a text value. What is `secret` is not shown.
     """
 
     where: Where
@@ -39,6 +44,7 @@ class Finding:
     at_key: bool = False
     offset: int = 0
     length: int = 0
+    secret: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,6 +97,18 @@ class Report:
             f"{name} has {count}:\n" + "\n".join(rendered),
             problems=rendered,
         )
+
+
+def in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """Returns problems once each, in the order of the file."""
+    kept: dict[tuple[str, Where], Problem] = {}
+    for problem in problems:
+        kept.setdefault((problem.message, problem.where), problem)
+    return tuple(sorted(kept.values(), key=_position))
+
+
+def _position(problem: Problem) -> tuple[int, int]:
+    return (problem.place.line, problem.place.column) if problem.place else (0, 0)
 
 
 def likely(word: str, known: Iterable[str]) -> str:

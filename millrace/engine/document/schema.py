@@ -122,24 +122,24 @@ def _model(model: type[BaseModel], name: str, definitions: Schema) -> Schema:
     """Returns a model's schema; those it refers to go to `definitions` under `name.`."""
     schema = model.model_json_schema(by_alias=True, ref_template=f"#/$defs/{name}.{{model}}")
     for key, inner in schema.pop("$defs", {}).items():
-        definitions[f"{name}.{key}"] = _tidied(inner)
-    tidied: Schema = _tidied(schema)
-    return tidied
+        definitions[f"{name}.{key}"] = tidied(inner)
+    plain: Schema = tidied(schema)
+    return plain
 
 
-def _tidied(schema: Any) -> Any:
+def tidied(schema: Any) -> Any:
     """Returns a schema without the titles pydantic makes of names (not the property `title`) and
     without defaults that only say that something is not given."""
     if isinstance(schema, list):
-        return [_tidied(entry) for entry in schema]
+        return [tidied(entry) for entry in schema]
     if not isinstance(schema, dict):
         return schema
     return {
-        key: {name: _tidied(inner) for name, inner in value.items()}
+        key: {name: tidied(inner) for name, inner in value.items()}
         if key == "properties"
         else value
         if key in ("default", "examples", "enum", "const")
-        else _tidied(value)
+        else tidied(value)
         for key, value in schema.items()
         if not (key == "title" and isinstance(value, str))
         and not (key == "default" and value in (None, [], {}))

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 
 from millrace.engine.document import edges, input_checks, templates
 from millrace.engine.document.catalogue import Catalogue
-from millrace.engine.document.draft import Draft, exists
+from millrace.engine.document.draft import Draft
+from millrace.engine.document.files import exists
 from millrace.engine.document.kind_checks import fitting, lossy_chains
 from millrace.engine.document.problems import Finding
 from millrace.engine.document.specs import Input, Output

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from millrace.engine.document.problems import Finding, Place, Problem, Where
+from millrace.engine.document.problems import Finding, Place, Problem, Report, Where, in_order
 from millrace.engine.document.yaml_nodes import (
     MAX_DEPTH,
     MAX_VALUES,
@@ -41,7 +41,8 @@ class SourceMap:
         while spot is None and where:
             where = where[:-1]
             spot = self.keys.get(where) or self.values.get(where)
-        return Problem(finding.message, finding.where, self.place(spot or Spot()))
+        place = self.place(spot or Spot())
+        return Problem(finding.message, finding.where, place.hidden() if finding.secret else place)
 
     def _within(self, spot: Spot, finding: Finding) -> Spot:
         """Narrows a value's spot to a part of its text, where the text stands as it is."""
@@ -60,10 +61,28 @@ class Parsed:
     source: SourceMap
     problems: tuple[Problem, ...]
 
+    def report(self, wrong: Iterable[Finding], doubtful: Iterable[Finding]) -> Report:
+        """Returns what was found with its places, in the order of the file.
 
-def parse(text: str, file: str) -> Parsed:
-    """Returns the document in `text`. Never raises: what is wrong is in `problems`."""
-    builder = _Builder(file, text)
+        Where the text itself is wrong, nothing else is said of the same place.
+        """
+        told = {problem.place for problem in self.problems}
+        located = [self.source.locate(finding) for finding in wrong]
+        return Report(
+            in_order([*self.problems, *(one for one in located if one.place not in told)]),
+            in_order(self.source.locate(finding) for finding in doubtful),
+        )
+
+
+PIPELINE = ("`millrace init` writes one", "a pipeline is a mapping that starts with `version: 1`")
+
+
+def parse(text: str, file: str, words: tuple[str, str] = PIPELINE) -> Parsed:
+    """Returns the document in `text`. Never raises: what is wrong is in `problems`.
+
+    `words` say what to do about an empty document, and what a document of this sort is.
+    """
+    builder = _Builder(file, text, words)
     try:
         data = builder.document(text)
     except Unreadable as error:
@@ -75,7 +94,8 @@ def parse(text: str, file: str) -> Parsed:
 class _Builder:
     """Turns nodes into data and remembers where each key and value stood."""
 
-    def __init__(self, file: str, text: str) -> None:
+    def __init__(self, file: str, text: str, words: tuple[str, str]) -> None:
+        self.words = words
         self.keys: dict[Where, Spot] = {}
         self.values: dict[Where, Spot] = {}
         self.source = SourceMap(file, lines_of(text), self.keys, self.values)
@@ -88,9 +108,9 @@ class _Builder:
     def document(self, text: str) -> dict[str, Any]:
         root = compose(text, self.problem)
         if root is None or (root.scalar and root.value is None):
-            raise Unreadable("the document is empty; `millrace init` writes one", Spot())
+            raise Unreadable(f"the document is empty; {self.words[0]}", Spot())
         if root.entries is None:
-            raise Unreadable("a pipeline is a mapping that starts with `version: 1`", root.spot)
+            raise Unreadable(self.words[1], root.spot)
         return self._mapping(root.entries, ())
 
     def _data(self, node: Node, where: Where) -> Any:

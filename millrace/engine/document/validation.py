@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -172,11 +173,20 @@ def _value(data: Any, path: Where) -> Any:
 
 
 def _model_at(model: type[BaseModel], path: Where) -> type[BaseModel] | None:
-    """Returns the model of a nested mapping, None where it is not a plain nested model."""
+    """Returns the model of a nested mapping, None where it is not one nested model."""
     for step in path:
         named = {field.alias or name: field for name, field in model.model_fields.items()}
-        inner = named[str(step)].annotation if str(step) in named else None
-        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+        inner = _models(named[str(step)].annotation) if str(step) in named else []
+        if len(inner) != 1:
             return None
-        model = inner
+        model = inner[0]
     return model
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    """Returns the models a value may be; of those in lists and mappings nothing is said."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    if get_origin(annotation) in (UnionType, Union, Annotated):
+        return [model for one in get_args(annotation) for model in _models(one)]
+    return []
