@@ -1,16 +1,13 @@
-"""Whether a run is under way, from its journal and its process; cheap for journals of any size."""
+"""Whether a run is under way, from its journal and its lock; cheap for journals of any size."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import psutil
-
 from millrace.engine.journal import Record
 from millrace.engine.runs import Run
 
 _TAIL_BYTES = 65_536
-_STARTED_SLACK_SECONDS = 2.0
 
 
 def ending(run: Run) -> Record | None:
@@ -29,19 +26,7 @@ def state(run: Run) -> str:
     if ended:
         word = str(ended.data.get("state", ""))
         return "interrupted" if ended.data.get("interrupted") else word
-    return "running" if _alive(run) else "died"
-
-
-def _alive(run: Run) -> bool:
-    begun = next((r for r in map(_parsed, _head(run.journal / "run.jsonl")) if r), None)
-    if begun is None or begun.event != "started":
-        return False
-    try:
-        process = psutil.Process(int(begun.data["pid"]))
-        # a process that began after the run did has only inherited the number
-        return bool(process.create_time() <= begun.at + _STARTED_SLACK_SECONDS)
-    except (psutil.Error, KeyError, ValueError):
-        return False
+    return "running" if run.alive else "died"
 
 
 def _parsed(line: bytes) -> Record | None:
@@ -49,14 +34,6 @@ def _parsed(line: bytes) -> Record | None:
         return Record.parse(line.decode())
     except (ValueError, KeyError):
         return None
-
-
-def _head(path: Path) -> list[bytes]:
-    try:
-        with path.open("rb") as file:
-            return [file.readline()]
-    except OSError:
-        return []
 
 
 def _tail(path: Path) -> list[bytes]:

@@ -1,0 +1,103 @@
+"""One assignment that is out in a pool: what is open of it, and whether it is still worth waiting
+for. Times are of the conductor's own monotonic clock, so that no other host's clock matters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from millrace.engine.fleet.observed import HEARTBEAT_LIMIT
+from millrace.engine.fleet.pools import Basis
+from millrace.engine.jobs import Pending
+from millrace.engine.recording.fleet import OVER
+
+START_LIMIT = 120.0
+"""How long a flow run may wait for a worker of a pool that is up before it is taken back."""
+
+BEHIND = 3.0
+"""An assignment this many times slower than predicted is behind."""
+
+
+@dataclass
+class Out:
+    """An assignment in a pool. `keys` are all its jobs', `open` those nothing was heard of yet."""
+
+    id: str
+    pool: str
+    basis: Basis
+    price: float  # of its slot, per second
+    stage: str
+    kind: str
+    seconds: float  # predicted
+    start: float  # until a machine is there
+    sent: float
+    keys: frozenset[str]
+    open: dict[str, Pending] = field(default_factory=dict)
+    flow_run: str = ""
+    state: str = ""
+    began: float | None = None
+    sign: float = 0.0
+    progress: dict[str, float] = field(default_factory=dict)  # units, by key
+    revoked: str = ""
+    error: Exception | None = None
+
+    def __post_init__(self) -> None:
+        self.sign = self.sign or self.sent
+
+    @property
+    def over(self) -> bool:
+        """True once Prefect says so, or it could not be sent at all."""
+        return self.state in OVER or self.error is not None
+
+    def hear(self, now: float) -> None:
+        """Something was heard from whoever carries it out."""
+        self.sign = now
+        self.began = self.began if self.began is not None else now
+
+    def held(self, now: float) -> float:
+        """Returns the seconds a slot has been held by now."""
+        return 0.0 if self.began is None else now - self.began
+
+    def trouble(self, now: float, *, pool_down: str, deadline: float | None) -> tuple[str, str]:
+        """Returns (code, reason) for taking it back, empty while it is worth waiting for.
+
+        `deadline` is the seconds left. Where nothing runs yet, a pool that is down is reason
+        enough; what runs is judged by its signs of life and its progress.
+        """
+        if self.began is None:
+            waited = now - self.sent
+            if pool_down and waited > 2.0:
+                return "moved", f"{self.pool} is {pool_down}"
+            limit = START_LIMIT + self.start
+            if waited > limit:
+                return "moved", f"no worker of {self.pool} took it in {limit:.0f} s"
+            return "", ""
+        silence = now - self.sign
+        if silence > HEARTBEAT_LIMIT:
+            return "silent", f"nothing was heard of it for {silence:.0f} s"
+        if deadline is not None and self._remaining(now) > max(deadline, 0.0):
+            slow = now - self.began > BEHIND * (self.seconds + 60.0)
+            if slow:
+                return "moved", f"{self.pool} is slower than predicted, and the deadline near"
+        return "", ""
+
+    def backlog(self, now: float) -> float:
+        """Returns the seconds its slot is predicted to be held from now on."""
+        return self._remaining(now)
+
+    def _remaining(self, now: float) -> float:
+        """Returns the seconds left by its own speed so far, by the prediction before there is."""
+        ran = self.held(now)
+        done = sum(self._done.values())
+        if ran > 0 and done > 0 and self._total > done:
+            return ran * (self._total - done) / done
+        return max(self.seconds - ran, 0.0)
+
+    @property
+    def _total(self) -> float:
+        return sum(pending.job.units for pending in self.open.values()) + sum(
+            units for key, units in self.progress.items() if key not in self.open
+        )
+
+    @property
+    def _done(self) -> dict[str, float]:
+        return self.progress

@@ -1,0 +1,119 @@
+"""Flow runs of the fleet: sent, watched and cancelled through Prefect's client.
+
+Prefect is told two ids for each. A server that is away is told apart from one that refuses: the
+former is `ServerError`, and whoever asked tries again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from uuid import UUID
+
+from millrace.engine.errors import ServerError, UsageError
+
+ASSIGNMENT = "millrace-assignment"
+PIPELINE = "millrace-pipeline"
+RUN = "run"  # the deployment of the pipeline flow that conducts a run already ordered
+OVER = frozenset({"COMPLETED", "FAILED", "CRASHED", "CANCELLED"})
+
+_PAGE = 200  # flow runs a request may ask for
+
+
+class FlowRuns:
+    """The flow runs of one server. Safe to use from one thread at a time."""
+
+    def __init__(self) -> None:
+        self._deployments: dict[str, UUID] = {}
+
+    def assign(self, pool: str, queue: str, run: str, assignment: str) -> str:
+        """Starts an assignment's flow run in a pool and returns its id; twice is once.
+
+        Raises ServerError, UsageError when the pool was never deployed.
+        """
+        return self._start(
+            f"{ASSIGNMENT}/{pool}",
+            name=f"{run}/{assignment}",
+            parameters={"run_id": run, "assignment_id": assignment},
+            queue=queue,
+            once=f"millrace-{run}-{assignment}",
+        )
+
+    def conduct(self, run: str, queue: str, epoch: int) -> str:
+        """Starts a conductor for a run and returns the flow run's id. Raises as `assign` does."""
+        return self._start(
+            f"{PIPELINE}/{RUN}",
+            name=run,
+            parameters={"run_id": run},
+            queue=queue,
+            once=f"millrace-{run}-conductor-{epoch}",
+        )
+
+    def states(self, flow_runs: Iterable[str]) -> dict[str, str]:
+        """Returns the state's type of each flow run that the server knows (`RUNNING`, …)."""
+        from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+
+        wanted = [UUID(flow_run) for flow_run in flow_runs]
+        found: dict[str, str] = {}
+        for start in range(0, len(wanted), _PAGE):
+            these = FlowRunFilter(id=FlowRunFilterId(any_=wanted[start : start + _PAGE]))
+            with _client() as client:
+                for flow_run in client.read_flow_runs(flow_run_filter=these, limit=_PAGE):
+                    found[str(flow_run.id)] = str(flow_run.state_type.value)
+        return found
+
+    def cancel(self, flow_run: str) -> None:
+        """Asks for the end of a flow run; one that has not begun ends at once."""
+        from prefect.client.schemas.objects import State, StateType
+
+        with _client() as client:
+            now = client.read_flow_run(UUID(flow_run)).state_type
+            if now is None or now.value in OVER:
+                return
+            begun = now in (StateType.RUNNING, StateType.PENDING)
+            wish = StateType.CANCELLING if begun else StateType.CANCELLED
+            client.set_flow_run_state(UUID(flow_run), State(type=wish))
+
+    def _start(
+        self, deployment: str, *, name: str, parameters: dict[str, Any], queue: str, once: str
+    ) -> str:
+        with _client() as client:
+            made = client.create_flow_run_from_deployment(
+                self._deployment(client, deployment),
+                name=name,
+                parameters=parameters,
+                work_queue_name=queue,
+                idempotency_key=once,
+                tags=["millrace"],
+            )
+            return str(made.id)
+
+    def _deployment(self, client: Any, name: str) -> UUID:
+        from prefect.exceptions import ObjectNotFound
+
+        if name not in self._deployments:
+            try:
+                self._deployments[name] = client.read_deployment_by_name(name).id
+            except ObjectNotFound:
+                raise UsageError(
+                    f"the server has no deployment {name}",
+                    hint="`millrace deploy` makes it",
+                ) from None
+        return self._deployments[name]
+
+
+@contextmanager
+def _client() -> Iterator[Any]:
+    """Yields a client. What it raises when the server does not answer becomes a ServerError."""
+    import httpx
+    from prefect.client.orchestration import get_client
+
+    try:
+        with get_client(sync_client=True) as client:
+            yield client
+    except (httpx.HTTPError, RuntimeError) as error:
+        raise ServerError(
+            f"the Prefect server does not answer: {type(error).__name__}",
+            hint="check PREFECT_API_URL and PREFECT_API_AUTH_STRING, or `millrace server status`",
+        ) from error
