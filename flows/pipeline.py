@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from prefect import flow
@@ -9,6 +10,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
 from millrace.engine.conductor import Conductor
+from millrace.engine.dispatch import HereDesk
 from millrace.engine.hosts.devices import inventory
 from millrace.engine.recording.prefect import Reporter
 from millrace.engine.runs import Runs
@@ -31,14 +33,9 @@ def pipeline(run_id: str) -> State[Any]:
     run = Runs(here).get(run_id)
     try:
         with Reporter(run):
-            conductor = Conductor(
-                run,
-                run.order(),
-                here,
-                inventory(),
-                dispatch=lambda name: _dispatch(run_id, name),
-            )
-            outcome = conductor.conduct()
+            host = inventory()
+            desk = partial(HereDesk, run, host, dispatch=partial(_dispatch, run_id))
+            outcome = Conductor(run, run.order(), here, host, desk).conduct()
     except Exception as error:  # noqa: BLE001 - its text may hold names: Prefect is told the class
         return Failed(message=type(error).__name__, data=error)
     counts = ", ".join(f"{count} {word}" for word, count in outcome.items.items())

@@ -7,12 +7,14 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from millrace.engine.conductor import Conductor
+from millrace.engine.dispatch import HereDesk
 from millrace.engine.execution import execute
 from millrace.engine.hosts.devices import Device, inventory
 from millrace.engine.outcome import Outcome
@@ -248,4 +250,6 @@ def _conduct(text: str, folder: Path, **how: Any) -> Outcome:
     here = settings()
     order = Order(pipeline=load(text, base=folder), base=folder, source="p.yaml", **how)
     run = Runs(here).create(order)
-    return Conductor(run, order, here, inventory(), lambda name: execute(run, name, here)).conduct()
+    host = inventory()
+    desk = partial(HereDesk, run, host, dispatch=lambda name: execute(run, name, here))
+    return Conductor(run, order, here, host, desk).conduct()

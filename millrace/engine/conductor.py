@@ -17,7 +17,7 @@ from functools import partial
 
 from millrace.engine import history
 from millrace.engine.consideration import Considering
-from millrace.engine.dispatch import Desk
+from millrace.engine.desks import Desk
 from millrace.engine.errors import ItemError, MillraceError, StoreError
 from millrace.engine.expansion import nodes
 from millrace.engine.forecasts import Forecaster
@@ -37,10 +37,19 @@ from millrace.engine.whys import Whys
 
 _POLL_SECONDS = 0.05
 _LEDGER_ROWS = 200  # written together
+_ANSWERS = ("done", "failed", "lost")
+_SIGNS = ("opened", "progress", "alive")
+
+
+DeskOf = Callable[[Journal, Forecaster], Desk]
+"""Makes the desk that hands out a run's work."""
 
 
 class Conductor:
-    """Conducts one run to its end. `dispatch(id)` carries out an assignment and returns after."""
+    """Conducts one run to its end. Who does the work is the desk's affair.
+
+    `choose` says which device an item is cut for; without it, one of this host.
+    """
 
     def __init__(
         self,
@@ -48,18 +57,19 @@ class Conductor:
         order: Order,
         settings: Settings,
         host: Host,
-        dispatch: Callable[[str], None],
+        desk_of: DeskOf,
     ) -> None:
         self._run, self._order, self._settings, self._host = run, order, settings, host
         self._store = Store(settings.store)
         self._nodes = nodes(order.pipeline, order.only)
-        self._journal = Journal(run.journal, "conductor")
         self._reader = Reader(run.journal)
+        self._earlier = self._reader.new()  # of conductors before this one
+        self._journal = Journal(run.journal, "conductor")
         self._measurer = Measurer(
             settings, host, run.scratch / "measure", run.log("measure"), retry=order.retry
         )
         self._forecaster = Forecaster(settings)
-        self._desk = Desk(run, host, self._journal, self._forecaster, dispatch)
+        self._desk = desk_of(self._journal, self._forecaster)
         self._outputs = Outputs(order, run.id, self._store, self._journal)
         self._considering = Considering(
             order, settings, host, self._store, self._measurer, Whys(settings, run, order)
@@ -76,6 +86,7 @@ class Conductor:
             lambda: run.stopping,
         )
         self._readiness = Readiness({}, {})
+        self._epoch = 0
         self._deliveries = 0  # under way
         self._measuring = 0
         self._took: list[Record] = []
@@ -133,8 +144,13 @@ class Conductor:
     # -- beginning and ending ------------------------------------------------------------------
 
     def _begin(self) -> None:
+        self._epoch = self._run.begin_epoch()
         self._journal.write(
-            "started", run=self._run.id, pid=os.getpid(), pipeline=self._order.pipeline.name
+            "started" if self._epoch == 1 else "adopted",
+            run=self._run.id,
+            pid=os.getpid(),
+            pipeline=self._order.pipeline.name,
+            epoch=self._epoch,
         )
         inputs = self._outputs.settle(expand_inputs(self._order, self._nodes))
         self._readiness = Readiness(self._nodes, inputs)
@@ -180,8 +196,10 @@ class Conductor:
         for record in self._reader.new():
             if record.event in ("done", "opened"):
                 self._took.append(record)
-            if record.event in ("done", "failed", "lost"):
+            if record.event in _ANSWERS:
                 self._tickets.heed(record)
+            elif record.data.get("assignment") and record.event in _SIGNS:
+                self._desk.answered(record)
         if len(self._took) >= _LEDGER_ROWS:
             self._remember()
         for job, error in self._desk.settle(ended):

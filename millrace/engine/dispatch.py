@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from millrace.engine import jobs
+from millrace.engine.approvals import Approvals
 from millrace.engine.batches import Share, pack
 from millrace.engine.errors import ItemError, MillraceError
 from millrace.engine.expansion import Cut, Node
@@ -31,7 +32,7 @@ class _Active:
     error: MillraceError | Exception | None = None
 
 
-class Desk:
+class HereDesk:
     """Collects jobs and hands them out. Only the conductor's own thread calls it."""
 
     def __init__(
@@ -44,6 +45,7 @@ class Desk:
     ) -> None:
         self._run, self._host, self._journal = run, host, journal
         self._forecaster, self._dispatch = forecaster, dispatch
+        self._approvals = Approvals(run, journal)
         self._pending: dict[str, list[Pending]] = {}
         self._active: dict[str, _Active] = {}
         self._count = 0
@@ -86,7 +88,7 @@ class Desk:
     def answered(self, record: Record) -> None:
         """Strikes off a job that a record tells the end of."""
         active = self._active.get(record.data.get("assignment", ""))
-        if active:
+        if active and record.event not in ("opened", "progress", "alive"):
             active.open.pop(record.data["key"], None)
 
     def ended(self) -> list[str]:
@@ -119,7 +121,7 @@ class Desk:
 
     def _group(self, stage: str) -> list[Pending]:
         """Returns the stage's jobs that can share a session with the first of them."""
-        pending = self._pending[stage]
+        pending = [p for p in self._pending[stage] if self._approvals.given(p)]
         if not pending:
             return []
         first = pending[0].fit

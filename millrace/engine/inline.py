@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import mimetypes
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from millrace.engine.conductor import Conductor
+from millrace.engine.dispatch import HereDesk
 from millrace.engine.errors import RunFailed
 from millrace.engine.execution import execute
 from millrace.engine.files import share
@@ -46,7 +48,9 @@ def stage_file(
     def dispatch(name: str) -> None:
         execute(run, name, here)
 
-    outcome = Conductor(run, order, here, inventory(), dispatch).conduct()
+    host = inventory()
+    desk = partial(HereDesk, run, host, dispatch=dispatch)
+    outcome = Conductor(run, order, here, host, desk).conduct()
     check(outcome)
     return Path(outcome.outputs[0]) if output is not None else _kept(run, here, Path(source))
 

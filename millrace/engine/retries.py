@@ -15,7 +15,7 @@ LIMITS: dict[Trouble, int] = {"session": 2, "machine": 4, "preempted": 12, "opin
 """Attempts by the trouble that ended them; what was only moved has no limit. A batch that was
 preempted often is placed on machines that cannot be taken away, long before the limit."""
 
-_MACHINE = ("lost", "crashed_assignment", "silent", "damaged_result", "store")
+_MACHINE = ("crashed_assignment", "silent", "damaged_result")
 _MOVED = ("moved", "unsent", "other_version", "other_device", "not_permitted", "part_missing")
 
 

@@ -7,6 +7,8 @@ runs/<id>/logs/*.log          what the tools said
 runs/<id>/report.html         for people
 runs/<id>/stop                somebody asked it to stop
 runs/<id>/revoked/            assignments that are no longer wanted
+runs/<id>/approved/           stages that a person has let begin
+runs/<id>/epoch               how many conductors have taken it up
 runs/<id>/scratch/            half-done work; gone when the run ends
 """
 
@@ -126,6 +128,33 @@ class Run:
     def revoked(self, assignment: str) -> bool:
         """True once an assignment is no longer wanted."""
         return (self.folder / "revoked" / assignment).exists()
+
+    def approve(self, stage: str, who: str) -> None:
+        """Lets a stage that waits for a person begin."""
+        journal = Journal(self.journal, f"approve-{os.getpid()}")
+        journal.write("approved", stage, who=who)
+        journal.close()
+        folder = self.folder / "approved"
+        folder.mkdir(exist_ok=True)
+        (folder / stage).touch()
+
+    def approved(self, stage: str) -> bool:
+        """True once a person has let a stage begin."""
+        return (self.folder / "approved" / stage).exists()
+
+    @property
+    def epoch(self) -> int:
+        """How many conductors have taken up the run. Only the last of them is to be listened to."""
+        try:
+            return int((self.folder / "epoch").read_text())
+        except (OSError, ValueError):
+            return 0
+
+    def begin_epoch(self) -> int:
+        """Makes the caller the run's conductor; whoever was it before stops by itself."""
+        number = self.epoch + 1
+        write_atomically(self.folder / "epoch", str(number).encode())
+        return number
 
     @property
     def alive(self) -> bool:

@@ -92,7 +92,14 @@ class Teller:
         )
 
     def failed(self, job: Job, failure: Failure) -> None:
-        """A batch cannot be done. Its own input's fault is remembered in the store."""
+        """A batch cannot be done. Its own input's fault is remembered in the store; what may be
+        this host's fault is handed back from a pool, so that another can try.
+        """
+        if self._order.pool != "here" and failure.fault != "input":
+            error = ItemError(failure.code, failure.message, hint=failure.hint)
+            self.lost_one(job, error, in_hand=True, seconds=self.lap(), fault="stage")
+            self.left.pop(job.key, None)
+            return
         seconds = self.lap()
         self.left.pop(job.key, None)
         self.counts.failed += 1
@@ -114,7 +121,15 @@ class Teller:
             mine = first_in_hand and n == 0
             self.lost_one(job, reason, in_hand=mine, seconds=seconds if n == 0 else 0.0)
 
-    def lost_one(self, job: Job, reason: ItemError, *, in_hand: bool, seconds: float = 0.0) -> None:
+    def lost_one(
+        self,
+        job: Job,
+        reason: ItemError,
+        *,
+        in_hand: bool,
+        seconds: float = 0.0,
+        fault: str = "",
+    ) -> None:
         """One job goes back."""
         self._write(
             "lost",
@@ -124,6 +139,7 @@ class Teller:
             hint=reason.hint,
             in_hand=in_hand,
             seconds=round(seconds, 3),
+            fault=fault,
         )
 
     def _write(self, event: str, job: Job, **data: object) -> None:

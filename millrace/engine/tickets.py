@@ -7,16 +7,14 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from millrace.engine.consideration import Considered
-from millrace.engine.dispatch import Desk
+from millrace.engine.desks import Desk
 from millrace.engine.errors import ItemError, SessionLost
 from millrace.engine.expansion import Cut, Found, Node, look_up, made_of
 from millrace.engine.items import Item
 from millrace.engine.journal import Journal, Record
 from millrace.engine.outcome import Tallies
+from millrace.engine.retries import Retries, Trouble, trouble
 from millrace.engine.store import Manifest, Store
-
-MAX_LOSSES = 2
-"""How often a batch may go down with its session before it counts as failed."""
 
 
 @dataclass
@@ -27,7 +25,7 @@ class Ticket:
     item: Item
     cut: Cut | None = None
     parts: set[str] = field(default_factory=set)
-    losses: dict[str, int] = field(default_factory=dict)
+    retries: Retries = field(default_factory=Retries)
     joining: bool = False
     why: str = ""
     over: bool = False
@@ -107,7 +105,9 @@ class Tickets:
             lost = SessionLost(
                 record.data["code"], record.data["message"], hint=record.data.get("hint", "")
             )
-            self.lose(record.stage, record.item, key, lost, in_hand=record.data["in_hand"])
+            what = trouble(lost.code, fault=record.data.get("fault", ""))
+            counts = record.data["in_hand"] or what not in ("session", "opinion")
+            self.lose(record.stage, record.item, key, lost, what if counts else "moved")
 
     def _done(self, ticket: Ticket, key: str) -> None:
         assert ticket.cut is not None  # noqa: S101
@@ -128,9 +128,9 @@ class Tickets:
             self._desk.add_join(ticket.node, cut, ticket.why)
 
     def lose(
-        self, stage: str, item: str, key: str, error: ItemError, *, in_hand: bool = True
+        self, stage: str, item: str, key: str, error: ItemError, what: Trouble | None = None
     ) -> None:
-        """A batch went down with its session: back it goes, unless it did so too often."""
+        """A batch was lost: back it goes, unless that happened too often. `what` says how."""
         ticket = self._tickets.get((stage, item))
         if ticket is None or ticket.over or ticket.cut is None or self._stopping():
             return
@@ -139,14 +139,16 @@ class Tickets:
             ticket.parts.clear()
             self._pursue(ticket, look_up(self._store, ticket.cut))
             return
-        losses = ticket.losses[key] = ticket.losses.get(key, 0) + int(in_hand)
-        if losses >= MAX_LOSSES:
+        what = what or trouble(error.code)
+        if ticket.retries.exhausted(key, what):
             self.refuse(ticket, error, key)
-        elif key == ticket.cut.join:
-            self._desk.add_join(ticket.node, ticket.cut, ticket.why, alone=losses > 0)
+            return
+        alone = ticket.retries.of(key)["session"] > 0
+        if key == ticket.cut.join:
+            self._desk.add_join(ticket.node, ticket.cut, ticket.why, alone=alone)
         else:
             share = next(s for s in ticket.cut.shares if s.key == key)
-            self._desk.add(ticket.node, ticket.cut, share, ticket.why, alone=losses > 0)
+            self._desk.add(ticket.node, ticket.cut, share, ticket.why, alone=alone)
 
     # -- items leaving a stage -----------------------------------------------------------------
 

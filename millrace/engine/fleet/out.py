@@ -4,7 +4,9 @@ for. Times are of the conductor's own monotonic clock, so that no other host's c
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
+from millrace.engine.errors import ItemError, NotPermitted
 from millrace.engine.fleet.observed import HEARTBEAT_LIMIT
 from millrace.engine.fleet.pools import Basis
 from millrace.engine.jobs import Pending
@@ -79,6 +81,33 @@ class Out:
             if slow:
                 return "moved", f"{self.pool} is slower than predicted, and the deadline near"
         return "", ""
+
+    def reason(self) -> ItemError:
+        """Returns why jobs that nothing was heard of are to be done again."""
+        if isinstance(self.error, NotPermitted):
+            return ItemError("not_permitted", self.error.message, hint=self.error.hint)
+        if self.error is not None:
+            words = getattr(self.error, "message", repr(self.error))
+            return ItemError("unsent", f"it could not be sent to {self.pool}: {words}")
+        return ItemError("crashed_assignment", f"assignment {self.id} in {self.pool} {self._word}")
+
+    def bill(self, now: float) -> dict[str, Any]:
+        """Returns the data of the record that closes it: how it ended, what it held and cost."""
+        held = self.held(now)
+        return {
+            "assignment": self.id,
+            "pool": self.pool,
+            "basis": self.basis,
+            "state": "unsent" if self.error else self._word,
+            "held": round(held, 3),
+            "cost": round(held * self.price, 6),
+        }
+
+    @property
+    def _word(self) -> str:
+        if self.revoked:
+            return "revoked"
+        return {"COMPLETED": "completed", "CANCELLED": "cancelled"}.get(self.state, "crashed")
 
     def backlog(self, now: float) -> float:
         """Returns the seconds its slot is predicted to be held from now on."""

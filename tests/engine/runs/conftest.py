@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from millrace.engine.conductor import Conductor
+from millrace.engine.dispatch import HereDesk
 from millrace.engine.execution import execute
 from millrace.engine.hosts.devices import Host, inventory
 from millrace.engine.outcome import Outcome
@@ -67,8 +69,9 @@ class Workshop:
         run = Runs(here).create(order)
         self.runs.append(run)
         machine = host or inventory()
+        carry_out = partial(_carry_out, run, on_step)
         return Conductor(
-            run, order, here, machine, lambda name: _carry_out(run, name, on_step)
+            run, order, here, machine, partial(HereDesk, run, machine, dispatch=carry_out)
         ).conduct()
 
     def plan(self, text: str = PIPELINE, **how: object) -> Plan:
@@ -87,7 +90,7 @@ class Workshop:
         return {str(p.relative_to(self.folder / "out")): p.read_bytes() for p in found}
 
 
-def _carry_out(run: Run, name: str, on_step: Callable[[str], None]) -> None:
+def _carry_out(run: Run, on_step: Callable[[str], None], name: str) -> None:
     execute(run, name, settings(), on_step=on_step)
 
 

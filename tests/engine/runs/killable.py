@@ -9,9 +9,11 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 
 from millrace.engine.conductor import Conductor
+from millrace.engine.dispatch import HereDesk
 from millrace.engine.execution import execute
 from millrace.engine.hosts.devices import inventory
 from millrace.engine.pipeline import load
@@ -36,7 +38,9 @@ def main(folder: Path, step: str = "", count: str = "1") -> int:
     def dispatch(name: str) -> None:
         execute(run, name, here, on_step=die)
 
-    return Conductor(run, order, here, inventory(), dispatch).conduct().exit_code
+    host = inventory()
+    desk = partial(HereDesk, run, host, dispatch=dispatch)
+    return Conductor(run, order, here, host, desk).conduct().exit_code
 
 
 if __name__ == "__main__":
