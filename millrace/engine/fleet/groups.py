@@ -1,0 +1,178 @@
+"""Work as placement sees it: alike batches as groups, each batch as a piece of one. Pure.
+
+Which sort of device an item's batches are made for is settled here too, before they are cut: it is
+part of their keys, so it must not change with the health or the prices of the day.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Collection, Mapping
+from importlib.metadata import version
+from math import ceil
+
+from millrace.engine.expansion import Cut, Node
+from millrace.engine.fleet.resolved import Fleet, Pool
+from millrace.engine.forecasts import Forecaster
+from millrace.engine.hosts.devices import Device, Host
+from millrace.engine.labels import Label, derived, permits
+from millrace.engine.placement.model import Group, Piece, Speed
+from millrace.engine.stages import Needs, Outline
+from millrace.engine.store import Manifest
+
+Chooser = Callable[[Needs, Label], Device]
+"""Says which device batches of these needs and this label are cut for."""
+
+
+def chooser(fleet: Fleet, host: Host, pools: Collection[str] = ()) -> Chooser:
+    """Returns the choice of devices on a fleet, or on these pools of it alone."""
+    return lambda needs, label: choose_device(needs, label, fleet, host, pools)
+
+
+def choose_device(
+    needs: Needs, label: Label, fleet: Fleet, host: Host, pools: Collection[str] = ()
+) -> Device:
+    """Returns the device that batches of these needs are cut for on a fleet.
+
+    A GPU is the one with most VRAM that a permitted pool declares. `require` gets a GPU even when
+    no pool has one: placement then says which rule kept it from which pool. The device carries the
+    class, not the UUID, of what it will be; a CPU is called as this host's, whose history is known.
+    """
+    fitting = [
+        pool
+        for pool in fleet.workers
+        if pool.kind == "cuda"
+        and pool.vram >= needs.vram
+        and permits(pool.effective, label)
+        and (not pools or pool.name in pools)
+    ]
+    if needs.gpu == "no" or (needs.gpu == "prefer" and not fitting):
+        return Device(name=host.cpu, cores=max(1, needs.cores), memory=needs.memory)
+    best = max(fitting, key=lambda pool: (pool.vram, pool.name), default=None)
+    return Device(
+        kind="cuda",
+        name=best.device.title if best else "GPU",
+        vram=needs.vram or (best.vram if best else 0),
+        cores=max(1, needs.cores),
+        memory=needs.memory,
+    )
+
+
+def label_of(cut: Cut) -> Label:
+    """Returns the highest label among what an item's batches read."""
+    return derived([cut.item.label, *(side.label for side in cut.sides.values())])
+
+
+class Groups:
+    """Finds the group of each item. Asks for the speeds of alike batches once; thread-safe."""
+
+    def __init__(self, fleet: Fleet, forecaster: Forecaster) -> None:
+        self._fleet, self._forecaster = fleet, forecaster
+        self._memories = sorted(pool.memory for pool in fleet.workers)
+        self._found: dict[tuple[object, ...], Group] = {}
+
+    def of(self, node: Node, cut: Cut, label: Label | None = None) -> Group:
+        """Returns the group of an item's batches in a stage: the same for all that are alike."""
+        label = label_of(cut) if label is None else label
+        needs = self._needs(cut)
+        alike = (node.name, label, needs, cut.device.kind, cut.work.pace)
+        if alike not in self._found:
+            self._found[alike] = self._group(node, cut, label, needs)
+        return self._found[alike]
+
+    def _group(self, node: Node, cut: Cut, label: Label, needs: Needs) -> Group:
+        stage = node.stage
+        what = [stage.kind, stage.version, needs.model_dump(), cut.device.kind, cut.work.pace]
+        mark = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:6]
+        return Group(
+            id=f"{node.name}/{label}/{mark}",
+            kind=stage.kind,
+            version=stage.version,
+            label=label,
+            needs=needs,
+            device=cut.device.kind,
+            speeds={p.name: _speed(node, cut, p, self._forecaster) for p in self._fleet.workers},
+            millrace=version("millrace"),
+        )
+
+    def _needs(self, cut: Cut) -> Needs:
+        """Returns the needs of a cut's batches, now that the sort of device is settled.
+
+        Kinds ask for memory by the size of each file. It is rounded up, by an eighth at most and
+        never past what some pool has, so that ten thousand files are not as many groups.
+        """
+        gpu = cut.device.kind == "cuda"
+        memory = _rounded(cut.needs.memory)
+        enough = next((m for m in self._memories if m >= cut.needs.memory), memory)
+        return cut.needs.model_copy(
+            update={
+                "gpu": "require" if gpu else "no",
+                "vram": cut.needs.vram if gpu else 0,
+                "memory": min(memory, enough),
+            }
+        )
+
+
+def group_of(node: Node, cut: Cut, label: Label, fleet: Fleet, forecaster: Forecaster) -> Group:
+    """Returns the group of an item's batches in a stage.
+
+    Its speeds are of every pool that takes work: from what that pool did, else from what such a
+    device did anywhere, else the kind's own prior, however fast the device may be. A figure that
+    nobody measured is not made up; `Speed.source` says which it is.
+    """
+    return Groups(fleet, forecaster).of(node, cut, label)
+
+
+def pieces_of(
+    group: Group,
+    node: Node,
+    cut: Cut,
+    *,
+    parts: Mapping[str, Manifest] = {},
+    foreseen: Outline | None = None,
+) -> tuple[Piece, ...]:
+    """Returns a piece for each batch of a cut and, where there are several, for their join.
+
+    A batch takes its share of its item's files, which a pool fetches once for all it gets of the
+    item; a join takes all the parts. What comes back weighs what the kind forecasts, or, once they
+    exist, what `parts` weigh. `foreseen` spares the kind a second forecast.
+    """
+    out = (foreseen or node.stage.forecast(cut.outline)).size
+    source = _bytes_in(cut)
+    total = sum(share.units for share in cut.shares)
+    pieces = []
+    for share in cut.shares:
+        portion = share.units / total if total else 1 / len(cut.shares)
+        made = parts.get(share.key)
+        pieces.append(
+            Piece(
+                key=share.key,
+                group=group.id,
+                load=share.load,
+                bytes_in=ceil(source * portion),
+                bytes_out=made.output.size if made else ceil(out * portion),
+            )
+        )
+    if cut.join:
+        joined = sum(piece.bytes_out for piece in pieces)
+        pieces.append(Piece(cut.join, group.id, 0.0, bytes_in=joined, bytes_out=out))
+    return tuple(pieces)
+
+
+def _bytes_in(cut: Cut) -> int:
+    own = cut.item.artifact.size if cut.item.artifact else cut.outline.size
+    return own + sum(side.artifact.size for side in cut.sides.values() if side.artifact)
+
+
+def _rounded(memory: int) -> int:
+    """Returns bytes rounded up to four binary digits and zeros."""
+    step = 1 << max(0, memory.bit_length() - 4)
+    return -(-memory // step) * step
+
+
+def _speed(node: Node, cut: Cut, pool: Pool, forecaster: Forecaster) -> Speed:
+    device = cut.device
+    name = pool.device.title if device.kind == "cuda" else device.name
+    rate = forecaster.rate(node.stage, cut.work.pace, device.model_copy(update={"name": name}))
+    return Speed(rate.load_per_second, rate.start_seconds, rate.source)
