@@ -13,9 +13,9 @@ from importlib.metadata import version
 from typing import Any, Literal
 
 from millrace.engine.errors import UsageError
-from millrace.engine.fleet import catalogue
 from millrace.engine.fleet.deployed import RESERVED, Deployed
-from millrace.engine.fleet.pools import Basis, Elastic, FleetSpec, PoolSpec
+from millrace.engine.fleet.prices import listed
+from millrace.engine.fleet.resolved import Fleet, Pool
 
 Sort = Literal["pool", "queue", "pipeline", "deployment", "automation"]
 Mark = Literal["+", "~", "-"]
@@ -27,7 +27,6 @@ ASSIGNMENT = "millrace-assignment"
 PIPELINE = "millrace-pipeline"
 TAG = "millrace"
 PRIORITIES = ("high", "normal", "low")
-BASES: tuple[Basis, ...] = ("own", "reserved", "on_demand", "spot")
 HEARTBEAT_SECONDS = 30
 MISSING_SECONDS = 90.0
 _CONTAINED = ("process", "docker", "kubernetes")
@@ -71,7 +70,7 @@ def tags(fleet: str) -> list[str]:
 
 
 def declared(
-    fleet: FleetSpec,
+    fleet: Fleet,
     pipelines: Sequence[Deployed],
     templates: Mapping[str, Mapping[str, Any]],
 ) -> tuple[Thing, ...]:
@@ -81,9 +80,9 @@ def declared(
     """
     conductors = conductor_pool(fleet)
     things: list[Thing] = []
-    for name, spec in fleet.pools.items():
-        things += _pool(fleet.name, name, spec, templates[name])
-        if spec.runs == "work":
+    for name, pool in fleet.pools.items():
+        things += _pool(fleet.name, pool, templates[name])
+        if pool.spec.runs == "work":
             facts = _deployment(fleet, ASSIGNMENT, name)
             things.append(Thing("deployment", f"{ASSIGNMENT}/{name}", facts))
     general = _deployment(fleet, PIPELINE, conductors)
@@ -96,34 +95,20 @@ def declared(
     return tuple(sorted(things, key=lambda thing: SORTS.index(thing.sort)))
 
 
-def conductor_pool(fleet: FleetSpec) -> str:
+def conductor_pool(fleet: Fleet) -> str:
     """Returns the name of the pool that takes conductors. Raises UsageError when none does."""
-    found = [name for name, spec in fleet.pools.items() if spec.runs == "conductors"]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise UsageError(
-            f"several pools take conductors: {', '.join(found)}",
-            hint="they share one store, so leave `runs: conductors` at one of them",
-        )
+    if fleet.conductors:
+        return fleet.conductors.name
     raise UsageError(
-        "no pool takes conductors",
-        hint="add a pool with `runs: conductors` to pools.yaml: on the host that has the store",
+        f"no pool of {fleet.path} takes conductors",
+        hint="add one with `runs: conductors` and `store: home`, on the host that has the store",
     )
 
 
-def queues(spec: PoolSpec) -> tuple[str, ...]:
+def queues(pool: Pool) -> tuple[str, ...]:
     """Returns the work queues of a pool, `<basis>-<priority>`, the most urgent first."""
-    bases = [basis for basis in BASES if getattr(spec.prices, basis) is not None]
+    bases = [basis for basis, _ in listed(pool.spec.prices)]
     return tuple(f"{basis}-{priority}" for priority in PRIORITIES for basis in bases)
-
-
-def slots(spec: PoolSpec) -> int:
-    """Returns how many flow runs a pool may hold at once, with all its machines."""
-    machines = spec.machines.max if isinstance(spec.machines, Elastic) else spec.machines
-    device = catalogue.get(spec.device)
-    gpus = spec.gpus or (1 if device and device.kind == "cuda" else 0)
-    return machines * (spec.slots or max(1, gpus))
 
 
 def difference(
@@ -184,31 +169,31 @@ def _detail(name: str, before: Any, after: Any) -> str:
     return f"{name} differs"
 
 
-def _pool(fleet: str, name: str, spec: PoolSpec, template: Mapping[str, Any]) -> list[Thing]:
-    facts = {"type": spec.type, "limit": slots(spec), "template": template}
-    ranks = enumerate(queues(spec), 1)
+def _pool(fleet: str, pool: Pool, template: Mapping[str, Any]) -> list[Thing]:
+    facts = {"type": pool.spec.type, "limit": pool.slots, "template": template}
+    ranks = enumerate(queues(pool), 1)  # a rank belongs to one queue alone: Prefect's rule
     return [
-        Thing("pool", name, facts | {"description": mark(fleet)}),
+        Thing("pool", pool.name, facts | {"description": mark(fleet)}),
         *(
-            Thing("queue", f"{name}/{queue}", {"priority": rank, "description": mark(fleet)})
+            Thing("queue", f"{pool.name}/{queue}", {"priority": rank, "description": mark(fleet)})
             for rank, queue in ranks
         ),
     ]
 
 
-def _deployment(fleet: FleetSpec, flow: str, pool: str) -> dict[str, Any]:
-    spec = fleet.pools[pool]
+def _deployment(fleet: Fleet, flow: str, name: str) -> dict[str, Any]:
+    pool = fleet.pools[name]
     beats = {"env": {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_SECONDS)}}
     return {
-        "pool": pool,
-        "queue": next(queue for queue in queues(spec) if queue.endswith("-normal")),
+        "pool": name,
+        "queue": next(queue for queue in queues(pool) if queue.endswith("-normal")),
         "entrypoint": _MODULES[flow],
         "version": version("millrace"),
         "parameters": {},
         "tags": tags(fleet.name),
         "cron": None,
         "timezone": None,
-        "variables": beats if spec.type in _CONTAINED else {},
+        "variables": beats if pool.spec.type in _CONTAINED else {},
     }
 
 

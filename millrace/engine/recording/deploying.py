@@ -10,14 +10,13 @@ touched: ours is what carries the fleet's mark. Call inside `recording(...)`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 from millrace.engine.errors import ServerError
 from millrace.engine.fleet import deployed
 from millrace.engine.fleet.declared import Change, Thing, declared, difference
 from millrace.engine.fleet.deployed import Deployed
-from millrace.engine.fleet.pools import FleetSpec
+from millrace.engine.fleet.resolved import Fleet
 from millrace.engine.recording import deploying_steps, deploying_templates
 from millrace.engine.recording.deploying_present import present
 from millrace.engine.settings import Settings
@@ -25,7 +24,7 @@ from millrace.engine.settings import Settings
 
 def deploy(
     settings: Settings,
-    fleet: FleetSpec,
+    fleet: Fleet,
     pipelines: Sequence[Deployed],
     *,
     dry_run: bool = False,
@@ -47,7 +46,7 @@ def deploy(
     every = together(kept, pipelines, prune=prune)
     try:
         with get_client(sync_client=True) as client:
-            templates = _templates(client, fleet, settings.fleet.parent)
+            templates = _templates(client, fleet)
             wanted = declared(fleet, every, templates)
             here = [*present(client, fleet.name, wanted), *map(_thing, kept)]
             changes = difference(wanted, here, prune=prune)
@@ -84,11 +83,10 @@ def _thing(kept: Deployed) -> Thing:
     return Thing("pipeline", kept.name, facts | {"source": kept.order.source})
 
 
-def _templates(client: Any, fleet: FleetSpec, base: Path) -> dict[str, dict[str, Any]]:
+def _templates(client: Any, fleet: Fleet) -> dict[str, dict[str, Any]]:
     defaults = deploying_templates.by_type(client.read_worker_metadata())
     return {
-        name: deploying_templates.template(spec, base, defaults)
-        for name, spec in fleet.pools.items()
+        name: deploying_templates.template(pool, defaults) for name, pool in fleet.pools.items()
     }
 
 

@@ -18,26 +18,26 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from millrace.engine.errors import UsageError
-from millrace.engine.fleet.pools import PoolSpec
+from millrace.engine.fleet.resolved import Pool
 
 COMMAND = "python -m millrace.flows.entry"
 _VARIABLE = "{{ command }}"
 
 
-def template(spec: PoolSpec, base: Path, defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the base job template of a pool. `base` is the folder of `pools.yaml`.
+def template(pool: Pool, defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the base job template of a pool. `defaults` are the server's, by type.
 
-    `defaults` are the server's, by type. Raises UsageError for a type without a default, or a file
+    Raises UsageError for a type without a default, or a file
     that holds no template.
     """
-    made = copy.deepcopy(_file(spec.template, base) if spec.template else _default(spec, defaults))
-    if spec.type == "process":
+    made = copy.deepcopy(_file(pool.template) if pool.template else _default(pool, defaults))
+    if pool.spec.type == "process":
         return made
     made["job_configuration"] = _fixed(made["job_configuration"])
     properties = made.get("variables", {}).get("properties", {})
     properties.pop("command", None)
-    if not spec.template and "image" in properties:
-        kind = "worker-gpu" if spec.gpus else "worker-cpu"
+    if not pool.template and "image" in properties:
+        kind = "worker-gpu" if pool.gpus else "worker-cpu"
         properties["image"]["default"] = f"millrace/{kind}:{version('millrace')}"
     return made
 
@@ -51,19 +51,18 @@ def by_type(metadata: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _default(spec: PoolSpec, defaults: Mapping[str, Any]) -> dict[str, Any]:
-    if spec.type not in defaults:
+def _default(pool: Pool, defaults: Mapping[str, Any]) -> dict[str, Any]:
+    if pool.spec.type not in defaults:
         known = ", ".join(sorted(defaults))
         raise UsageError(
-            f"the server knows no base job template for pools of type {spec.type}",
+            f"the server knows no base job template for pools of type {pool.spec.type}",
             hint=f"name one with `template: FILE` in pools.yaml; it knows {known}",
         )
-    found: dict[str, Any] = defaults[spec.type]
+    found: dict[str, Any] = defaults[pool.spec.type]
     return found
 
 
-def _file(name: str, base: Path) -> dict[str, Any]:
-    path = base / name
+def _file(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text()
         found = json.loads(text) if path.suffix == ".json" else YAML(typ="safe").load(text)
