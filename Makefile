@@ -4,10 +4,10 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 BIN := .venv/bin
 
-.PHONY: help setup demo test check lint format bench lock clean distclean
+.PHONY: help setup demo test check lint format bench image-check soak lock clean distclean
 
 help: ## show this list
-	@grep -hE '^[a-z]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
 
 setup: ## install what is missing (system packages, the locked environment)
 	@bash scripts/setup.sh
@@ -40,6 +40,12 @@ else
 	@shopt -s nullglob; for file in benchmarks/[!_]*.py; do \
 	    printf '%-24s %s\n' "$$(basename "$$file" .py)" "$$(grep -m1 -oP '^"""\K[^"]*' "$$file")"; done
 endif
+
+image-check: ## carry out the Dockerfile's steps in a bare Debian root (root; not in CI)
+	@bash scripts/image-check.sh $(TARGETS)
+
+soak: setup ## the long tests: faults, fleets of days
+	@$(BIN)/pytest -m soak
 
 lock: setup ## resolve the dependencies anew after a change in pyproject.toml
 	@.bootstrap/bin/uv lock
