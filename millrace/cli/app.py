@@ -27,6 +27,8 @@ COMMANDS = {
     "gc": "upkeep",
     "doctor": "upkeep",
     "server": "server",
+    "deploy": "deploy",
+    "worker": "worker",
 }
 """Which module of this package holds a command, in the order they are listed."""
 
