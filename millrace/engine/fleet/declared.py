@@ -166,6 +166,9 @@ def _detail(name: str, before: Any, after: Any) -> str:
         return f"the {name} changed"
     if isinstance(before, plain) and isinstance(after, plain):
         return f"{name} {'none' if before is None else before} → {after}"
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        keys = sorted(k for k in {*before, *after} if before.get(k) != after.get(k))
+        return f"{name} differs: {', '.join(keys)}"
     return f"{name} differs"
 
 

@@ -22,7 +22,7 @@ from millrace.engine.pipeline import load as load_pipeline
 from millrace.engine.runs import Order
 from millrace.engine.settings import Settings
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 RESERVED = "run"
 """The deployment through which any run is started, so no pipeline may have its name."""
 
