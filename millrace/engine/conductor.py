@@ -100,7 +100,7 @@ class Conductor:
         Raises UsageError, DocumentError, NotPermitted or ToolMissing when the run cannot go on at
         all; what was finished by then is kept.
         """
-        with self._run.held():
+        with self._run.held(idle=lambda: not self._desk.busy):
             Runs(self._settings).sweep()
             return self._conduct()
 
@@ -152,7 +152,7 @@ class Conductor:
             pipeline=self._order.pipeline.name,
             epoch=self._epoch,
         )
-        inputs = self._outputs.settle(expand_inputs(self._order, self._nodes))
+        inputs = self._outputs.settle(expand_inputs(self._order, self._nodes, self._settings))
         self._readiness = Readiness(self._nodes, inputs)
         for name in self._nodes:
             self._journal.write("expected", name, items=self._readiness.expected[name])

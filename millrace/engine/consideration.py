@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from millrace.engine.errors import BadInput
-from millrace.engine.expansion import Cut, Found, Node, cut_item, look_up
+from millrace.engine.expansion import Chooser, Cut, Found, Node, cut_item, look_up
 from millrace.engine.hosts.devices import Host
 from millrace.engine.items import Item
 from millrace.engine.measuring import Measurer
@@ -28,7 +28,7 @@ class Considered:
 
 @dataclass(frozen=True)
 class Considering:
-    """What it takes to consider items. Thread-safe."""
+    """What it takes to consider items. Thread-safe. `choice` None: devices are this host's."""
 
     order: Order
     settings: Settings
@@ -36,6 +36,7 @@ class Considering:
     store: Store
     measurer: Measurer
     whys: Whys
+    choice: Chooser | None = None
 
     def consider(self, node: Node, item: Item, sides: Mapping[str, Item]) -> Considered:
         """Returns what is to be done. The store is asked first: resume is not a mode.
@@ -44,7 +45,8 @@ class Considering:
         """
         item = self.measurer.read(item)
         sides = {role: self.measurer.read(side) for role, side in sides.items()}
-        cut = cut_item(node, item, self.measurer.outline(node, item), sides, self.host)
+        outline = self.measurer.outline(node, item)
+        cut = cut_item(node, item, outline, sides, self.host, self.choice)
         forced = node.name in self.order.force
         found = Found(None, {}) if forced else look_up(self.store, cut)
         if found.result:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import graphlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from pydantic import JsonValue
@@ -11,9 +11,13 @@ from pydantic import JsonValue
 from millrace.engine.batches import Recipe, Share, cut, join_key
 from millrace.engine.hosts.devices import Device, Host, choose
 from millrace.engine.items import Item
+from millrace.engine.labels import Label, derived
 from millrace.engine.pipeline import Pipeline, StageSpec, suffix_for
 from millrace.engine.stages import Needs, Outline, Stage, Work, load
 from millrace.engine.store import Manifest, Store
+
+Chooser = Callable[[Needs, Label], Device]
+"""Says which device batches of these needs, reading data of this label, are cut for."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,11 @@ class Cut:
         """Key of the item's result in this stage."""
         return self.join or self.shares[0].key
 
+    @property
+    def label(self) -> Label:
+        """The highest label among what its batches read."""
+        return label_of(self.item, self.sides)
+
 
 @dataclass(frozen=True)
 class Found:
@@ -112,9 +121,14 @@ def nodes(pipeline: Pipeline, only: str | None = None) -> dict[str, Node]:
 
 
 def cut_item(
-    node: Node, item: Item, outline: Outline, sides: Mapping[str, Item], host: Host
+    node: Node,
+    item: Item,
+    outline: Outline,
+    sides: Mapping[str, Item],
+    host: Host,
+    choice: Chooser | None = None,
 ) -> Cut:
-    """Returns the item cut into batches for a stage.
+    """Returns the item cut into batches for a stage, for a device of `host` or another's `choice`.
 
     Raises BadInput when the kind refuses the item, NotPermitted when no device may do it.
     """
@@ -122,7 +136,7 @@ def cut_item(
     outline = outline.model_copy(update={"output_suffix": node.suffix(item)})
     work = stage.work(outline)
     needs = node.needs(work)
-    device = choose(needs, host)
+    device = choice(needs, label_of(item, sides)) if choice else choose(needs, host)
     inputs = {"": item.artifact.digest if item.artifact else f"forecast:{item.id}"}
     inputs |= {role: side.artifact.digest for role, side in sides.items() if side.artifact}
     recipe = Recipe(
@@ -137,6 +151,11 @@ def cut_item(
     shares = tuple(cut(recipe.digest, stage.split(outline), load))
     join = join_key(recipe.digest, shares) if len(shares) > 1 else ""
     return Cut(item, sides, outline, work, needs, device, recipe, shares, join)
+
+
+def label_of(item: Item, sides: Mapping[str, Item]) -> Label:
+    """Returns the highest label of an item and its side inputs."""
+    return derived([item.label, *(side.label for side in sides.values())])
 
 
 def look_up(store: Store, plan: Cut) -> Found:

@@ -1,4 +1,4 @@
-"""The items a run starts from: every input of the pipeline, expanded, limited and made unique."""
+"""The items a run starts from: every input of the pipeline, expanded, labelled, made unique."""
 
 from __future__ import annotations
 
@@ -10,16 +10,23 @@ from pathlib import Path
 
 from millrace.engine.document.parameters import at_home
 from millrace.engine.errors import BadInput, DocumentError
+from millrace.engine.fleet.labelling import floors_of
 from millrace.engine.items import Item, expand
 from millrace.engine.outputs import fixed_folder
 from millrace.engine.runs import Order
+from millrace.engine.settings import Settings, settings
 
 
-def expand_inputs(order: Order, stages: Collection[str]) -> dict[str, list[Item]]:
+def expand_inputs(
+    order: Order, stages: Collection[str], here: Settings | None = None
+) -> dict[str, list[Item]]:
     """Returns the items of each input that the named stages (or an output) need.
 
-    Raises DocumentError when an input names nothing at all, or its manifest cannot be read.
+    No item has a label below the floors of the fleet that `here` (default: this host's settings)
+    names. Raises DocumentError when an input names nothing at all, its manifest cannot be read, or
+    the fleet is declared and wrong: nobody knows then what may be lowered.
     """
+    floors = floors_of(here or settings())
     pipeline = order.pipeline
     wanted = {s for name in stages for s in pipeline.stages[name].sources}
     wanted |= {s for name in stages for s in pipeline.stages[name].using.values()}
@@ -40,7 +47,7 @@ def expand_inputs(order: Order, stages: Collection[str]) -> dict[str, list[Item]
                 f"inputs.{name}: nothing matches {sought.strip(', ')}",
                 hint=f"relative patterns start from {order.base}",
             )
-        items = items[: order.limit]
+        items = [floors.raised(item) for item in items[: order.limit]]
         if len(names) > 1:  # two inputs may each have an a.mp4
             items = [replace(item, id=f"{name}/{item.id}") for item in items]
         found[name] = items

@@ -81,7 +81,7 @@ class _Planner:
         self._seen: dict[str, dict[str, _Seen]] = {}  # of each input and stage, by item
 
     def plan(self) -> Plan:
-        inputs = self._outputs.settle(expand_inputs(self._order, self._nodes))
+        inputs = self._outputs.settle(expand_inputs(self._order, self._nodes, self._settings))
         for name, items in inputs.items():
             self._seen[name] = {item.id: _Seen(item) for item in items}
         stages = []

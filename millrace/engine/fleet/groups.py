@@ -8,21 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from importlib.metadata import version
 from math import ceil
 
-from millrace.engine.expansion import Cut, Node
+from millrace.engine.expansion import Chooser, Cut, Node
 from millrace.engine.fleet.resolved import Fleet, Pool
 from millrace.engine.forecasts import Forecaster
 from millrace.engine.hosts.devices import Device, Host
-from millrace.engine.labels import Label, derived, permits
+from millrace.engine.labels import Label, permits
 from millrace.engine.placement.model import Group, Piece, Speed
 from millrace.engine.stages import Needs, Outline
 from millrace.engine.store import Manifest
-
-Chooser = Callable[[Needs, Label], Device]
-"""Says which device batches of these needs and this label are cut for."""
 
 
 def chooser(fleet: Fleet, host: Host, pools: Collection[str] = ()) -> Chooser:
@@ -59,11 +56,6 @@ def choose_device(
     )
 
 
-def label_of(cut: Cut) -> Label:
-    """Returns the highest label among what an item's batches read."""
-    return derived([cut.item.label, *(side.label for side in cut.sides.values())])
-
-
 class Groups:
     """Finds the group of each item. Asks for the speeds of alike batches once; thread-safe."""
 
@@ -74,7 +66,7 @@ class Groups:
 
     def of(self, node: Node, cut: Cut, label: Label | None = None) -> Group:
         """Returns the group of an item's batches in a stage: the same for all that are alike."""
-        label = label_of(cut) if label is None else label
+        label = cut.label if label is None else label
         needs = self._needs(cut)
         alike = (node.name, label, needs, cut.device.kind, cut.work.pace)
         if alike not in self._found:
@@ -107,8 +99,7 @@ class Groups:
         enough = next((m for m in self._memories if m >= cut.needs.memory), memory)
         return cut.needs.model_copy(
             update={
-                "gpu": "require" if gpu else "no",
-                "vram": cut.needs.vram if gpu else 0,
+                "gpu": "require" if gpu else cut.needs.gpu,
                 "memory": min(memory, enough),
             }
         )

@@ -29,6 +29,7 @@ from millrace.engine.globs import match
 from millrace.engine.items import Item
 from millrace.engine.labels import Label
 from millrace.engine.remote import is_remote
+from millrace.engine.settings import Settings
 
 _HOPS = 64  # links on the way to one file; kernels give up at 40
 _WILD = frozenset("*?[")
@@ -110,6 +111,18 @@ class Floors:
         if declared.patterns:
             label = max(label, _highest(_steps(name), declared.patterns))
         return label
+
+
+def floors_of(settings: Settings) -> Floors:
+    """Returns the floors of the fleet of this host; without a `pools.yaml` there are none.
+
+    Raises DocumentError when there is one and it is wrong.
+    """
+    if not settings.fleet.exists():
+        return Floors()
+    from millrace.engine.fleet.reading import load_fleet  # a host without one need not pay
+
+    return load_fleet(settings.fleet).floors()
 
 
 def _declare(declared: _Declared, text: str, base: Path, label: Label) -> None:
