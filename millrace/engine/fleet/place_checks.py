@@ -157,7 +157,7 @@ def _secret(address: str) -> bool:
 
 
 def _hidden(where: Where, words: str) -> Finding:
-    message = f"{words}: they belong into each host's environment (docs/pools.md)"
+    message = f"{words}: they belong in each host's environment (docs/pools.md)"
     return Finding(where, message, secret=True)
 
 

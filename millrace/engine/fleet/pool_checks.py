@@ -54,7 +54,8 @@ def doubts(draft: Draft) -> Iterator[Finding]:
 
 def _store(draft: Draft, name: str, pool: PoolSpec) -> Iterator[Finding]:
     where = ("pools", name, "store")
-    if pool.store and pool.store not in draft.stores and "stores" not in draft.broken:
+    unknown = pool.store not in ("", HOME, *draft.stores)  # a missing `home` is told once
+    if unknown and "stores" not in draft.broken:
         near = nearest(pool.store, draft.stores)
         known = f"; there are {listed(list(draft.stores), 'and')}" if draft.stores else ""
         yield Finding(where, f"no store is called {pool.store!r}{near or known}")
@@ -86,9 +87,11 @@ def _device(name: str, pool: PoolSpec) -> Iterator[Finding]:
 def _template(name: str, pool: PoolSpec, base: Path) -> Iterator[Finding]:
     where = ("pools", name, "template" if pool.template else "type")
     if pool.template:
-        path = base / pool.template
-        if not path.is_file():
-            yield Finding(where, f"there is no file {path}")
+        if not (base / pool.template).is_file():
+            message = (
+                f"there is no file {pool.template!r}; relative paths start from this file's folder"
+            )
+            yield Finding(where, message)
     elif pool.type not in FIRST_CLASS:
         near = nearest(pool.type, FIRST_CLASS)
         words = f"a pool of type {pool.type!r} needs `template:`, Prefect's base job template"

@@ -140,12 +140,13 @@ class Elastic(Part):
 
 
 def _machines(value: Any) -> str:
-    return "elastic" if isinstance(value, dict | Elastic) else "count"
+    # messages name a mapping by its tag
+    return "machines" if isinstance(value, dict | Elastic) else "count"
 
 
 Machines = Annotated[
     Annotated[int, Field(strict=True, ge=1, le=10_000), Tag("count")]
-    | Annotated[Elastic, Tag("elastic")],
+    | Annotated[Elastic, Tag("machines")],
     Discriminator(_machines),
 ]
 

@@ -32,7 +32,9 @@ def problems(draft: Draft) -> Iterator[Finding]:
             message = f"{currency!r} is no currency; write its three capital letters, such as USD"
             yield Finding(where, message, at_key=True)
     for name, pool in draft.pools.items():
-        if pool is not None and pool.where == "local" and pool.prices.spot is not None:
+        if pool is None or draft.data["pools"][name].get("where") != "local":
+            continue
+        if pool.prices.spot is not None:
             message = "nobody takes away a local machine; price it as own or reserved"
             yield Finding(("pools", name, "prices", "spot"), message, at_key=True)
 

@@ -80,7 +80,8 @@ def read_fleet(path: Path, today: datetime.date | None = None) -> Reading:
         *pool_checks.doubts(draft),
         *price_checks.doubts(draft, today or datetime.date.today()),
     ]
-    report = parsed.report(found, doubtful)
+    wrong = {finding.where[:2] for finding in found}  # of what is wrong nothing is doubted
+    report = parsed.report(found, [doubt for doubt in doubtful if doubt.where[:2] not in wrong])
     if report.problems:
         return Reading(None, report)
     spec = FleetSpec.model_validate(drafts.settled(parsed.data), by_alias=True, by_name=False)
