@@ -67,7 +67,8 @@ RUN apt-get update \
     && install -d -m 700 -o millrace -g millrace /var/lib/millrace
 COPY deployments/images/health.py /usr/local/bin/millrace-health
 COPY deployments/images/start.sh /usr/local/bin/millrace-start
-ENV PATH=/opt/millrace/bin:/usr/local/bin:/usr/bin:/bin \
+COPY deployments/images/with-secrets.sh /usr/local/bin/with-secrets
+ENV PATH=/opt/millrace/bin:$PATH \
     HOME=/var/lib/millrace \
     MILLRACE_HOME=/var/lib/millrace \
     PREFECT_HOME=/var/lib/millrace/prefect \
@@ -81,7 +82,7 @@ STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=10s --start-period=60s --retries=3 \
     CMD ["python3", "/usr/local/bin/millrace-health"]
 # A pool follows (`docker run millrace/worker-cpu studio`), or what a worker for containers passes.
-ENTRYPOINT ["tini", "--", "millrace-start"]
+ENTRYPOINT ["tini", "--", "with-secrets", "millrace-start"]
 CMD ["--help"]
 LABEL org.opencontainers.image.vendor="Millrace" \
       org.opencontainers.image.documentation="docs/guide"
