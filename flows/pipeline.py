@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -11,37 +12,72 @@ from prefect.states import Completed, Failed
 
 from millrace.engine.conductor import Conductor
 from millrace.engine.dispatch import HereDesk
+from millrace.engine.fleet import deployed
 from millrace.engine.hosts.devices import inventory
+from millrace.engine.outcome import Outcome
 from millrace.engine.recording.prefect import Reporter
-from millrace.engine.runs import Runs
-from millrace.engine.settings import settings
+from millrace.engine.reporting.liveness import ending
+from millrace.engine.reporting.report import write_report
+from millrace.engine.runs import Run, Runs
+from millrace.engine.settings import Settings, settings
 from millrace.flows.assignment import assignment
 
 
 @flow(
     name="millrace-pipeline",
-    flow_run_name="{run_id}",
+    flow_run_name="{run_id}{scheduled}",
     persist_result=False,
     validate_parameters=False,
 )
-def pipeline(run_id: str) -> State[Any]:
-    """Conducts a run to its end here, each assignment a flow run of its own.
+def pipeline(run_id: str = "", scheduled: str = "") -> State[Any]:
+    """Conducts a run to its end: an ordered one by its id, or a new one of a deployed pipeline.
 
-    The state's data is the outcome, or the exception; Prefect's server gets neither.
+    Here each assignment is a flow run inside this one; on the fleet they go out to pools. A run of
+    a deployed pipeline that lost its conductor is taken up instead of beginning another. The
+    state's data is the outcome, or the exception; Prefect's server gets neither.
     """
     here = settings()
-    run = Runs(here).get(run_id)
     try:
+        run = Runs(here).get(run_id) if run_id else _due(here, scheduled)
+        if run.alive:
+            return Completed(message=f"{run.id} has its conductor already")
         with Reporter(run):
-            host = inventory()
-            desk = partial(HereDesk, run, host, dispatch=partial(_dispatch, run_id))
-            outcome = Conductor(run, run.order(), here, host, desk).conduct()
+            outcome = _conduct(run, here)
     except Exception as error:  # noqa: BLE001 - its text may hold names: Prefect is told the class
         return Failed(message=type(error).__name__, data=error)
     counts = ", ".join(f"{count} {word}" for word, count in outcome.items.items())
     if outcome.state == "succeeded":
         return Completed(message=counts, data=outcome)
     return Failed(message=f"{outcome.state}: {counts}", data=outcome)
+
+
+def _conduct(run: Run, here: Settings) -> Outcome:
+    order, host = run.order(), inventory()
+    if order.on == "here":
+        desk = partial(HereDesk, run, host, dispatch=partial(_dispatch, run.id))
+        return Conductor(run, order, here, host, desk).conduct()
+    # A run here needs none of this, and should not wait for its import.
+    from millrace.engine.fleet.alerting import alert
+    from millrace.engine.fleet.conducting import fleet_conductor
+    from millrace.engine.fleet.reading import load_fleet
+
+    fleet = load_fleet(here.fleet)
+    try:
+        outcome = fleet_conductor(run, order, here, host, fleet).conduct()
+    finally:
+        with suppress(OSError):  # the run is what counts, not the page about it
+            write_report(run, here)
+    alert(fleet, run, order, outcome)
+    return outcome
+
+
+def _due(here: Settings, name: str) -> Run:
+    """Returns the run that a schedule's tick is for: the last one if nobody finished it, or new."""
+    runs, order = Runs(here), deployed.load(here, name).order
+    last = next((run for run in runs.list() if run.order().scheduled == name), None)
+    if last and not ending(last):
+        return last
+    return runs.create(order)
 
 
 def _dispatch(run_id: str, assignment_id: str) -> None:

@@ -19,6 +19,8 @@ COMMANDS = {
     "run": "run",
     "retry": "run",
     "cancel": "run",
+    "attach": "fleet",
+    "approve": "fleet",
     "runs": "history",
     "show": "history",
     "logs": "history",

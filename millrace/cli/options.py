@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -68,6 +68,13 @@ Force = Annotated[
 ]
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace other files that have an output's name.")
+]
+On = Annotated[
+    str, typer.Option("--on", help="Who does the work: here, fleet, or the name of a pool.")
+]
+Priority = Annotated[
+    Literal["high", "normal", "low"],
+    typer.Option(help="Which run goes first where several wait for a pool."),
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Go without asking.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]

@@ -15,9 +15,11 @@ from millrace.cli.options import (
     Force,
     Json,
     Limit,
+    On,
     Only,
     OutputName,
     Overwrite,
+    Priority,
     RunName,
     Set,
     What,
@@ -50,6 +52,8 @@ def run(
     force: Force = None,
     yes: Yes = False,
     overwrite: Overwrite = False,
+    on: On = "here",
+    priority: Priority = "normal",
     as_json: Json = False,
 ) -> None:
     """Run a pipeline, or one stage kind over some files without any pipeline document.
@@ -57,6 +61,9 @@ def run(
     On a terminal the plan is shown first; --yes goes without asking. What is in the store already
     is not done again, so an interrupted run is continued by running it again. Ctrl-C stops
     cleanly. Each run leaves a report.html beside its outputs.
+
+    With --on fleet every batch is placed on the pools of deployments/pools.yaml, with --on POOL on
+    that one. Ctrl-C then only stops watching: `attach` watches again, `cancel` stops the run.
 
     --json ends with one JSON object on stdout: run, state (succeeded, partial, failed), items,
     failures, outputs, seconds. Exit codes: 0 all done, 1 some items failed, 130 interrupted.
@@ -75,7 +82,7 @@ def run(
         force=tuple(force or ()),
         overwrite=overwrite,
     )
-    order = order_of(asked)
+    order = order_of(asked).model_copy(update={"on": on, "priority": priority})
     if not (yes or as_json) and sys.stdin.isatty() and sys.stdout.isatty():
         plan_view.show(planned(order, quiet=False), Console())
         if not typer.confirm("run it?", default=True):
@@ -112,6 +119,9 @@ def cancel(
     if tally.ended is not None:
         typer.echo(f"run {found.id} is over already ({tally.state})")
         return
+    if found.on_fleet:
+        _cancel_on_fleet(found)
+        return
     found.request_stop("millrace cancel")
     if not wait:
         typer.echo(f"run {found.id} was asked to stop")
@@ -120,6 +130,19 @@ def cancel(
         typer.echo(f"run {found.id} has not stopped yet; its process may be gone", err=True)
         raise typer.Exit(1)
     typer.echo(f"run {found.id} has stopped; `millrace retry {found.id}` continues it")
+
+
+def _cancel_on_fleet(run: Run) -> None:
+    from millrace.flows import fleet
+
+    left = fleet.stop(run)
+    if left:
+        typer.echo(f"still held for run {run.id}: {', '.join(left)}", err=True)
+        raise typer.Exit(1)
+    if run.alive:
+        _stopped(run)
+    typer.echo(f"run {run.id} has stopped: no assignment is running, nothing bills")
+    typer.echo(f"`millrace retry {run.id}` continues it")
 
 
 def _stopped(run: Run) -> bool:

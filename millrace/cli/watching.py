@@ -25,6 +25,10 @@ def carry_out(order: Order, *, as_json: bool) -> int:
     """Runs a work order, shows its progress, tells its outcome, and returns the exit code."""
     from millrace import flows
 
+    if order.on != "here":
+        from millrace.flows import fleet
+
+        return attach(fleet.send(order, say=_say), as_json=as_json)
     display = Display(order, quiet=as_json)
     with _stoppable() as stopper, display:
 
@@ -33,6 +37,38 @@ def carry_out(order: Order, *, as_json: bool) -> int:
             display.watch(run)
 
         outcome = flows.run(order, say=display.say, on_run=begun)
+    if as_json:
+        typer.echo(json.dumps(summary(outcome)))
+    else:
+        tell(outcome)
+    return outcome.exit_code
+
+
+def attach(run: Run, *, as_json: bool) -> int:
+    """Shows a run of the fleet until it is over or a person has seen enough; returns an exit code.
+
+    What has no conductor gets another first.
+    """
+    from millrace.engine.reporting.liveness import ending
+    from millrace.flows import fleet
+
+    display = Display(run.order(), quiet=as_json)
+    if not ending(run) and not run.alive and run.epoch:
+        display.say(f"run {run.id} has lost its conductor; sending another")
+        fleet.take_up(run, say=display.say)
+    outcome, left = None, threading.Event()
+    with display:
+        display.watch(run)
+        try:
+            outcome = fleet.watch(run, stop=left.is_set)
+        except KeyboardInterrupt:
+            left.set()
+    if outcome is None:
+        typer.echo(
+            f"\nrun {run.id} goes on without you: `millrace attach {run.id}` watches it", err=True
+        )
+        typer.echo(f"`millrace cancel {run.id}` stops it", err=True)
+        return 0
     if as_json:
         typer.echo(json.dumps(summary(outcome)))
     else:
@@ -103,6 +139,10 @@ def _stoppable() -> Iterator[_Stopper]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _say(text: str) -> None:
+    typer.echo(text, err=True)
 
 
 def _red() -> str | None:

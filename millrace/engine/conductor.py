@@ -19,7 +19,7 @@ from millrace.engine import history
 from millrace.engine.consideration import Considering
 from millrace.engine.desks import Desk
 from millrace.engine.errors import ItemError, MillraceError, StoreError
-from millrace.engine.expansion import nodes
+from millrace.engine.expansion import Chooser, nodes
 from millrace.engine.forecasts import Forecaster
 from millrace.engine.hosts.devices import Host
 from millrace.engine.inputs import expand_inputs
@@ -48,7 +48,7 @@ DeskOf = Callable[[Journal, Forecaster], Desk]
 class Conductor:
     """Conducts one run to its end. Who does the work is the desk's affair.
 
-    `choose` says which device an item is cut for; without it, one of this host.
+    `choice` says which device an item is cut for; without it, one of this host.
     """
 
     def __init__(
@@ -58,6 +58,8 @@ class Conductor:
         settings: Settings,
         host: Host,
         desk_of: DeskOf,
+        *,
+        choice: Chooser | None = None,
     ) -> None:
         self._run, self._order, self._settings, self._host = run, order, settings, host
         self._store = Store(settings.store)
@@ -72,7 +74,7 @@ class Conductor:
         self._desk = desk_of(self._journal, self._forecaster)
         self._outputs = Outputs(order, run.id, self._store, self._journal)
         self._considering = Considering(
-            order, settings, host, self._store, self._measurer, Whys(settings, run, order)
+            order, settings, host, self._store, self._measurer, Whys(settings, run, order), choice
         )
         self._tallies = Tallies()
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()

@@ -8,6 +8,7 @@ runs/<id>/report.html         for people
 runs/<id>/stop                somebody asked it to stop
 runs/<id>/revoked/            assignments that are no longer wanted
 runs/<id>/approved/           stages that a person has let begin
+runs/<id>/fleet               its work is sent to pools
 runs/<id>/epoch               how many conductors have taken it up
 runs/<id>/scratch/            half-done work; gone when the run ends
 """
@@ -20,7 +21,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,7 @@ from millrace.engine.journal import Journal, Record, read
 from millrace.engine.pipeline import Pipeline
 from millrace.engine.settings import Settings
 
+_FLEET_SCRATCH_SECONDS = 86_400.0
 _ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
 
 
@@ -119,6 +121,11 @@ class Run:
         """True once somebody asked the run to stop."""
         return (self.folder / "stop").exists()
 
+    @property
+    def on_fleet(self) -> bool:
+        """True when work of this run was sent to pools."""
+        return (self.folder / "fleet").exists()
+
     def revoke(self, assignment: str) -> None:
         """Asks whoever carries out an assignment to let go of it."""
         folder = self.folder / "revoked"
@@ -172,15 +179,19 @@ class Run:
         return False
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Holds the run for its conductor, and removes half-done work at the end."""
+    def held(self, idle: Callable[[], bool] = lambda: True) -> Iterator[None]:
+        """Holds the run for its conductor, and removes half-done work at the end.
+
+        Unless `idle()` is false then: somebody in a pool goes on with it.
+        """
         handle = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
         finally:
             os.close(handle)
-            self.clean()
+            if idle():
+                self.clean()
 
     def clean(self) -> None:
         """Removes half-done work."""
@@ -200,6 +211,8 @@ class Runs:
         run = Run(run_id, self._folder / run_id)
         for folder in (run.journal, run.assignments, run.folder / "logs", run.scratch):
             folder.mkdir(parents=True, mode=0o700)
+        if order.on != "here":
+            (run.folder / "fleet").touch()
         write_atomically(run.folder / "order.json", order.model_dump_json().encode())
         return run
 
@@ -217,10 +230,15 @@ class Runs:
         return [Run(name, self._folder / name) for name in names]
 
     def sweep(self) -> None:
-        """Removes the half-done work of runs whose conductor was killed."""
+        """Removes the half-done work of runs whose conductor was killed.
+
+        What pools do for a run goes on without its conductor, so that is left a day in peace.
+        """
         for run in self.list():
             if run.scratch.exists() and (run.folder / "lock").exists() and not run.alive:
-                run.clean()
+                quiet = time.time() - run.scratch.stat().st_mtime
+                if not run.on_fleet or quiet > _FLEET_SCRATCH_SECONDS:
+                    run.clean()
 
     def find(self, text: str) -> Run:
         """Returns the run a person means: an id, a unique beginning or end of one, or `last`.

@@ -78,7 +78,6 @@ class FleetDesk:
         self._decided = 0.0
         self._stopped = False
         self._count = 0
-        eye.open()
 
     # -- what comes onto the desk --------------------------------------------------------------
 
@@ -86,6 +85,17 @@ class FleetDesk:
     def busy(self) -> bool:
         """True while something is out that is still wanted."""
         return any(not out.revoked for out in self._out.values()) or bool(self._back)
+
+    def flow_runs(self) -> list[str]:
+        """Returns the flow runs that are out; any thread may ask."""
+        return [out.flow_run for out in list(self._out.values()) if out.flow_run]
+
+    def names(self) -> dict[str, list[str]]:
+        """Returns the assignments that are out, by pool; any thread may ask."""
+        found: dict[str, list[str]] = {}
+        for out in list(self._out.values()):
+            found.setdefault(out.pool, []).append(out.id)
+        return found
 
     def adopt(self, outs: Iterable[Out], count: int) -> None:
         """Takes over assignments that an earlier conductor has sent; it sent `count` in all."""
@@ -197,11 +207,12 @@ class FleetDesk:
                 continue
             del self._out[name]
             reason = out.reason()
+            if out.open and reason.code == "not_permitted":
+                self._strikes.avoid(out.pool, out.kind, now)
             for key, pending in out.open.items():
                 self._ready.troubles.exhausted(key, trouble(reason.code))
                 self._back.append((pending, reason))
             self._journal.write("closed", out.stage, **out.bill(now))
-            self._decider.paid(out, now)
             self._ready.changed = True
         back, self._back = self._back, []
         return back
@@ -219,10 +230,8 @@ class FleetDesk:
         self._turn, self._decided, self._ready.changed = self._eye.seen.turn, now, False
         seen = self._eye.seen
         decision = self._decider.decide(
-            ready, self._out.values(), seen, self._ready.troubles, self._strikes, now
+            ready, self._out.values(), seen, self._ready.troubles, self._strikes
         )
-        if decision is None:
-            return
         self._refuse(decision)
         self._send(decision)
         self._give_up(decision)
@@ -240,7 +249,7 @@ class FleetDesk:
 
     def _give_up(self, decision: Decision) -> None:
         """Fails what waits for something that will not come: money, or a pool past the deadline."""
-        for key, why in self._decider.hopeless(decision, bool(self._out)).items():
+        for key, why in self._decider.hopeless(decision, anything_out=bool(self._out)).items():
             pending = self._ready.take(key)
             if pending:
                 self._back.append((pending, why))
@@ -251,7 +260,7 @@ class FleetDesk:
             pending = self._ready.jobs[placed.key]
             rank = len(self._stages) - self._stages.index(pending.stage)
             lots.setdefault((placed.pool, f"{rank:04d}", placed.basis), []).append(placed)
-        free = self._decider.free(self._out.values(), self._eye.seen)
+        free = self._decider.free()
         for (pool, _, _), lot in sorted(lots.items()):
             while lot and free.get(pool, 0) > 0:
                 free[pool] -= 1
@@ -269,8 +278,16 @@ class FleetDesk:
         name = f"a{self._count:04d}"
         out = self._decider.out(name, taken, mine, time.monotonic())
         self._out[name] = out
-        order = jobs.assignment(name, taken).model_copy(
-            update={"pool": out.pool, "basis": out.basis, "epoch": self._run.epoch}
+        order = jobs.assignment(name, taken)
+        # The sort of device is part of the keys: a worker must not choose it anew.
+        gpu = "require" if order.device.kind == "cuda" else "no"
+        order = order.model_copy(
+            update={
+                "needs": order.needs.model_copy(update={"gpu": gpu}),
+                "pool": out.pool,
+                "basis": out.basis,
+                "epoch": self._run.epoch,
+            }
         )
         self._journal.write(
             "assigned",

@@ -48,7 +48,7 @@ class Out:
     @property
     def over(self) -> bool:
         """True once Prefect says so, or it could not be sent at all."""
-        return self.state in OVER or self.error is not None
+        return self.state.partition(" ")[0] in OVER or self.error is not None
 
     def hear(self, now: float) -> None:
         """Something was heard from whoever carries it out."""
@@ -89,6 +89,8 @@ class Out:
         if self.error is not None:
             words = getattr(self.error, "message", repr(self.error))
             return ItemError("unsent", f"it could not be sent to {self.pool}: {words}")
+        if self.state == "FAILED NotPermitted":
+            return ItemError("not_permitted", f"a worker of {self.pool} may not read this data")
         return ItemError("crashed_assignment", f"assignment {self.id} in {self.pool} {self._word}")
 
     def bill(self, now: float) -> dict[str, Any]:

@@ -38,6 +38,7 @@ class Sender:
     def send(self, out: Out, order: Assignment) -> None:
         """Sends an assignment; what goes wrong is left in `out.error`."""
         try:
+            order.save(self._run.assignments)
             self._roads[out.pool].send(self._run, order)
             flow_run = self._assign(out)
             self._journal.write("sent", out.stage, assignment=out.id, flow_run=flow_run)

@@ -51,7 +51,10 @@ class FlowRuns:
         )
 
     def states(self, flow_runs: Iterable[str]) -> dict[str, str]:
-        """Returns the state's type of each flow run that the server knows (`RUNNING`, …)."""
+        """Returns the state's type of each flow run that the server knows (`RUNNING`, …).
+
+        A flow of ours that failed has told the class of its error: `FAILED NotPermitted`.
+        """
         from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 
         wanted = [UUID(flow_run) for flow_run in flow_runs]
@@ -60,7 +63,7 @@ class FlowRuns:
             these = FlowRunFilter(id=FlowRunFilterId(any_=wanted[start : start + _PAGE]))
             with _client() as client:
                 for flow_run in client.read_flow_runs(flow_run_filter=these, limit=_PAGE):
-                    found[str(flow_run.id)] = str(flow_run.state_type.value)
+                    found[str(flow_run.id)] = _word(flow_run.state)
         return found
 
     def cancel(self, flow_run: str) -> None:
@@ -101,6 +104,14 @@ class FlowRuns:
                     hint="`millrace deploy` makes it",
                 ) from None
         return self._deployments[name]
+
+
+def _word(state: Any) -> str:
+    if state is None:
+        return ""
+    message = state.message or ""
+    named = state.type.value == "FAILED" and message.isidentifier()
+    return f"{state.type.value} {message}" if named else str(state.type.value)
 
 
 @contextmanager

@@ -1,0 +1,137 @@
+"""Everything a conductor needs to work with a fleet, put together."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+
+from millrace.engine.batches import TARGET_SECONDS
+from millrace.engine.conductor import Conductor, DeskOf
+from millrace.engine.errors import MillraceError
+from millrace.engine.exchange.cards import read_cards
+from millrace.engine.exchange.depot import Depot
+from millrace.engine.exchange.places import Place
+from millrace.engine.fleet.adoption import adoptable
+from millrace.engine.fleet.decider import Decider
+from millrace.engine.fleet.desk import FleetDesk
+from millrace.engine.fleet.eye import Eye
+from millrace.engine.fleet.groups import chooser
+from millrace.engine.fleet.observed import Card, Observed, Worker
+from millrace.engine.fleet.pools import HOME
+from millrace.engine.fleet.resolved import Fleet
+from millrace.engine.fleet.road import HomeRoad, Road
+from millrace.engine.fleet.sending import Sender
+from millrace.engine.forecasts import Forecaster
+from millrace.engine.hosts.devices import Host
+from millrace.engine.journal import Journal, read
+from millrace.engine.recording.fleet import FlowRuns
+from millrace.engine.recording.observing import observe
+from millrace.engine.runs import Order, Run
+from millrace.engine.settings import Settings
+from millrace.engine.store import Store
+
+
+def fleet_conductor(run: Run, order: Order, here: Settings, host: Host, fleet: Fleet) -> Conductor:
+    """Returns the conductor of a run whose work goes to a fleet, or to the one pool it names.
+
+    Raises UsageError for a pool that there is not.
+    """
+    only = () if order.on == "fleet" else (fleet.pool(order.on).name,)
+    desk = fleet_desk(run, order, here, fleet)
+    return Conductor(run, order, here, host, desk, choice=chooser(fleet, host, only))
+
+
+def fleet_desk(
+    run: Run, order: Order, here: Settings, fleet: Fleet, *, target: float = TARGET_SECONDS
+) -> DeskOf:
+    """Returns what makes the desk of a run on a fleet. Raises UsageError for an unknown pool.
+
+    `target` is how long an assignment is to run, in seconds.
+    """
+    only = "" if order.on == "fleet" else fleet.pool(order.on).name
+
+    def make(journal: Journal, forecaster: Forecaster) -> FleetDesk:
+        records = read(run.journal)
+        started = records[0].at if records else time.time()
+        roads = Roads(fleet, here)
+        flow_runs = FlowRuns()
+        desk: FleetDesk
+        eye = Eye(
+            observe=lambda: roads.with_cards(observe([pool.name for pool in fleet.workers])),
+            states=flow_runs.states,
+            collect=lambda: roads.collect(run, desk.names()),
+            ids=lambda: desk.flow_runs(),
+        )
+        desk = FleetDesk(
+            run,
+            journal,
+            forecaster,
+            decider=Decider(
+                order.pipeline,
+                fleet,
+                journal,
+                forecaster,
+                started=started,
+                money=lambda committed: None,
+                pool=only,
+            ),
+            sender=Sender(run, journal, roads.by_pool, FlowRuns(), order.priority),
+            eye=eye,
+            stages=list(order.pipeline.stages),
+            target=target,
+        )
+        desk.adopt(*adoptable(run, records, time.monotonic()))
+        eye.open()
+        return desk
+
+    return make
+
+
+class Roads:
+    """The ways to all pools of a fleet: one for each store."""
+
+    def __init__(self, fleet: Fleet, here: Settings) -> None:
+        home = Store(here.store)
+        self._places = {
+            name: Place.open(store.url, store.endpoint, region=store.region)
+            for name, store in fleet.stores.items()
+            if name != HOME
+        }
+        self._folders = {HOME: here.store}
+        self._roads: dict[str, Road] = {HOME: HomeRoad()}
+        for name, place in self._places.items():
+            self._roads[name] = Depot(place, home, fleet.stores[name].clearance)
+        self._fleet = fleet
+        self.by_pool: Mapping[str, Road] = {
+            pool.name: self._roads[pool.spec.store] for pool in fleet.workers
+        }
+
+    def collect(self, run: Run, out: Mapping[str, list[str]]) -> dict[str, str]:
+        """Brings home what assignments (by pool) have made; returns stores out of reach, and why."""
+        unreachable = {}
+        for name, road in self._roads.items():
+            pools = {pool.name for pool in self._fleet.pools_using(name)}
+            wanted = [one for pool in sorted(pools & out.keys()) for one in out[pool]]
+            try:
+                if wanted:
+                    road.collect(run, wanted)
+            except MillraceError as error:
+                unreachable[name] = error.message
+        return unreachable
+
+    def with_cards(self, observed: Mapping[str, Observed]) -> dict[str, Observed]:
+        """Returns the pools with what their workers say of themselves."""
+        found = {}
+        for name, pool in observed.items():
+            cards = {card.worker: card for card in self._cards(name)}
+            workers = tuple(Worker(w.name, w.age, cards.get(w.name)) for w in pool.workers)
+            found[name] = replace(pool, workers=workers)
+        return found
+
+    def _cards(self, pool: str) -> list[Card]:
+        store = self._fleet.pool(pool).spec.store
+        try:
+            return read_cards(self._places.get(store) or self._folders[HOME], pool)
+        except MillraceError:
+            return []

@@ -1,0 +1,192 @@
+"""Deciding where a run's work goes now: the fleet as it was seen, the run's goal and money, and
+what each batch went through, put before placement; and what follows from its answer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from millrace.engine.errors import ItemError
+from millrace.engine.fleet.aims import aim, deadline
+from millrace.engine.fleet.decisions import decision_record
+from millrace.engine.fleet.eye import Seen
+from millrace.engine.fleet.groups import Groups, pieces_of
+from millrace.engine.fleet.out import Out
+from millrace.engine.fleet.resolved import Fleet
+from millrace.engine.fleet.snapshot import snapshot, why_down
+from millrace.engine.fleet.strikes import Strikes
+from millrace.engine.forecasts import Forecaster
+from millrace.engine.jobs import Pending
+from millrace.engine.journal import Journal
+from millrace.engine.labels import permits
+from millrace.engine.pipeline import Pipeline
+from millrace.engine.placement import place
+from millrace.engine.placement.model import Decision, Group, Piece, Placed, Snapshot
+from millrace.engine.retries import Retries
+
+Money = Callable[[float], float | None]
+"""Returns the money left to a run whose open assignments will cost so much; None: no limit."""
+
+
+class Decider:
+    """Decides for one run. `pool` names the only pool to use, "" for the whole fleet."""
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        fleet: Fleet,
+        journal: Journal,
+        forecaster: Forecaster,
+        *,
+        started: float,
+        money: Money,
+        pool: str = "",
+    ) -> None:
+        self._pipeline, self._fleet = pipeline, fleet
+        self._journal = journal
+        self._started, self._money, self._pool = started, money, pool
+        self._groups = Groups(fleet, forecaster)
+        self._pieces: dict[str, Piece] = {}
+        self._snapshot = Snapshot(())
+        self._said: object = None
+
+    @property
+    def currency(self) -> str:
+        """The currency of every price and cost."""
+        return self._fleet.currency
+
+    def seconds_left(self) -> float | None:
+        """Returns the seconds to the run's deadline, below zero once it has passed."""
+        end = deadline(self._pipeline, self._started)
+        return None if end is None else end - time.time()
+
+    def down(self, pool: str, seen: Seen) -> str:
+        """Returns why a pool cannot take work now, "" when it can or nobody knows."""
+        if seen.observed is None or pool not in seen.observed:
+            return ""
+        return why_down(self._fleet.pool(pool), seen.observed[pool])
+
+    def decide(
+        self,
+        ready: Sequence[Pending],
+        outs: Iterable[Out],
+        seen: Seen,
+        troubles: Retries,
+        strikes: Strikes,
+    ) -> Decision:
+        """Returns where each ready job goes, and says so in the journal when it is news."""
+        now = time.monotonic()
+        out = list(outs)
+        self._snapshot = self._look(out, seen, strikes.avoided(now), now)
+        groups = {group.id: group for group in map(self._group, ready)}
+        pieces = [self._piece(pending, troubles, strikes) for pending in ready]
+        committed = sum(o.price * o.backlog(now) for o in out)
+        wish = aim(self._pipeline, self._started, time.time(), self._money(committed))
+        decision = place(groups, pieces, self._snapshot, wish)
+        self._tell(decision, groups)
+        return decision
+
+    def _group(self, pending: Pending) -> Group:
+        return self._groups.of(pending.node, pending.cut, pending.label)
+
+    def _piece(self, pending: Pending, troubles: Retries, strikes: Strikes) -> Piece:
+        key = pending.job.key
+        if key not in self._pieces:
+            group = self._group(pending)
+            self._pieces |= {p.key: p for p in pieces_of(group, pending.node, pending.cut)}
+        been = troubles.of(key)
+        return replace(
+            self._pieces[key],
+            losses=been["machine"],
+            preemptions=been["preempted"],
+            tried=tuple(sorted(strikes.tried(key))),
+        )
+
+    def _look(
+        self, out: Sequence[Out], seen: Seen, avoided: Mapping[str, frozenset[str]], now: float
+    ) -> Snapshot:
+        backlog: dict[str, float] = {}
+        busy: dict[str, int] = {}
+        for one in out:
+            busy[one.pool] = busy.get(one.pool, 0) + 1
+            slots = max(1, self._fleet.pool(one.pool).slots)
+            backlog[one.pool] = backlog.get(one.pool, 0.0) + one.backlog(now) / slots
+        found = snapshot(
+            self._fleet,
+            seen.observed,
+            backlog=backlog,
+            busy=busy,
+            avoided=avoided,
+            unreachable=set(seen.unreachable),
+            at=time.time(),
+        )
+        if not self._pool:
+            return found
+        return replace(found, pools=tuple(p for p in found.pools if p.name == self._pool))
+
+    def free(self) -> dict[str, int]:
+        """Returns how many assignments each pool can take, by the last look."""
+        return {pool.name: pool.free for pool in self._snapshot.pools}
+
+    def out(self, name: str, jobs: Sequence[Pending], placed: Sequence[Placed], now: float) -> Out:
+        """Returns the record of an assignment that is about to be sent."""
+        first, where = jobs[0], placed[0]
+        pool = next(p for p in self._snapshot.pools if p.name == where.pool)
+        offer = next(o for o in pool.offers if o.basis == where.basis)
+        return Out(
+            id=name,
+            pool=where.pool,
+            basis=where.basis,
+            price=offer.price,
+            stage=first.stage,
+            kind=first.node.stage.kind,
+            seconds=sum(p.seconds for p in placed),
+            start=pool.start if pool.cold else 0.0,
+            sent=now,
+            keys=frozenset(p.key for p in placed),
+            open={pending.job.key: pending for pending in jobs},
+        )
+
+    def elsewhere(self, out: Out) -> bool:
+        """True when another pool that is up could take over what is left of an assignment."""
+        left = list(out.open.values())
+        return bool(left) and any(
+            pool.up
+            and pool.reachable
+            and pool.free
+            and pool.name != out.pool
+            and pool.device == left[0].device.kind
+            and permits(min(pool.clearance, pool.store_clearance), max(p.label for p in left))
+            for pool in self._snapshot.pools
+        )
+
+    def hopeless(self, decision: Decision, *, anything_out: bool) -> dict[str, ItemError]:
+        """Returns what waits for something that will not come, and why it is given up.
+
+        Money that is spent does not come back; a pool that is down is waited for until the
+        deadline has passed.
+        """
+        left = self.seconds_left()
+        given_up: dict[str, ItemError] = {}
+        for key, why in decision.waiting.items():
+            if why.startswith("budget") and not anything_out:
+                given_up[key] = ItemError("budget", why, hint="raise `budget` and run again")
+            elif left is not None and left <= 0 and not why.startswith("budget"):
+                hint = "start a worker, or allow another pool, and run again"
+                given_up[key] = ItemError("no_pool", f"{why}, and the deadline passed", hint=hint)
+        return given_up
+
+    def _tell(self, decision: Decision, groups: Mapping[str, Group]) -> None:
+        """Writes the decision down when it differs from the last one in more than numbers."""
+        news = (
+            {
+                group: [(v.pool, v.rule, v.basis, bool(v.chosen)) for v in verdicts]
+                for group, verdicts in decision.verdicts.items()
+            },
+            sorted(set(decision.waiting.values())),
+            decision.late,
+        )
+        if news != self._said:
+            self._said = news
+            self._journal.write("placed", **decision_record(decision, self._snapshot, groups))
