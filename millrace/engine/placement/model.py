@@ -134,12 +134,17 @@ class Aim:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The fleet at one moment, as placement sees it."""
+    """The fleet at one moment, as placement sees it.
+
+    `at_risk` are the pieces that run on spot machines now. They are not placed; they count as work
+    that may come back when the time left for a restart is reckoned.
+    """
 
     pools: tuple[PoolState, ...]
     currency: str = "EUR"
     retries: int = 3  # infrastructure losses a batch may suffer; preemptions have as many again
     at: float = 0.0  # seconds since the epoch, for the record only
+    at_risk: tuple[Piece, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
