@@ -9,13 +9,17 @@ from pydantic import BaseModel, ConfigDict
 
 from millrace.engine.cost import Price
 
+Source = Literal["ledger", "prior", ""]
+"""What a prediction rests on: work that was done, a kind's own guess, or there is none."""
+
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
 class StagePlan(_Frozen):
-    """What one stage would do. Seconds are predicted wall time on this host with its sessions.
+    """What one stage would do. Seconds are predicted wall time on this host with its sessions; on
+    a fleet, seconds of slots.
 
     `items` = `reused` (in the store) + `refused` + the rest, which is done. `forecast` of them
     depend on results that do not exist yet; `unknown` cannot be foreseen before those do.
@@ -36,7 +40,7 @@ class StagePlan(_Frozen):
     units_left: float
     seconds: float
     cost: float
-    source: Literal["ledger", "prior", ""]
+    source: Source
     bytes: int
     notes: tuple[str, ...]
 
