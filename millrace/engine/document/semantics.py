@@ -30,7 +30,6 @@ def examine(
         *fitting(draft, kinds),
         *_labels(draft),
         *input_checks.urls(draft),
-        *_approvals(draft),
         *_templates(draft),
         *_same_names(draft),
         *_suffixes(draft),
@@ -75,14 +74,6 @@ def _labels(draft: Draft) -> Iterator[Finding]:
                 f"the pipeline is {floor}{given}: an input may raise that and never lower it; "
                 f"write `label: {part.label}` at the top to lower all of it",
             )
-
-
-def _approvals(draft: Draft) -> Iterator[Finding]:
-    """Refuses what would otherwise be promised and not done: nothing asks a person yet."""
-    for name, stage in draft.stages.items():
-        if stage is not None and stage.approve:
-            message = "this version asks nobody and would simply run the stage; leave it out"
-            yield Finding(("stages", name, "approve"), message)
 
 
 def _templates(draft: Draft) -> Iterator[Finding]:

@@ -188,7 +188,7 @@ class StageSpec(Part):
     resources: Resources = Resources()
     approve: bool = Field(
         default=False,
-        description="Wait for a person first; refused by this version, which asks nobody.",
+        description="Wait for a person first: `millrace approve RUN STAGE` lets it begin.",
     )
 
     @model_validator(mode="after")
@@ -240,7 +240,7 @@ class Goal(Part):
 
 
 class Schedule(Part):
-    """When the pipeline is to run; shown, not acted on by this version."""
+    """When the pipeline is to run, once `millrace deploy` has made it known to the server."""
 
     cron: Annotated[str, BeforeValidator(_cron)] = Field(
         description="Five cron fields: minute hour day month weekday."

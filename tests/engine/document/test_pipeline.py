@@ -230,10 +230,10 @@ def test_an_anchor_is_read_at_every_place_it_is_used() -> None:
     assert more.stages["more"].params == {**load(DOCUMENT).stages["master"].params, "crf": 9}
 
 
-def test_an_approval_that_nobody_would_ask_for_is_refused() -> None:
+def test_a_stage_may_ask_for_a_person() -> None:
+    assert not load(DOCUMENT).stages["master"].approve
     text = DOCUMENT.replace("each: listed", "each: listed, approve: true")
-    with pytest.raises(DocumentError, match="asks nobody and would simply run the stage"):
-        load(text)
+    assert any(stage.approve for stage in load(text).stages.values())
 
 
 def test_a_switch_that_editors_write_as_false_means_no_gpu() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from pathlib import Path
 
@@ -280,3 +281,24 @@ def test_a_host_reads_nothing_above_its_own_clearance(
             refused()
     assert not shop.events("measured")
     assert shop.run(PIPELINE.replace("internal", "public")).state == "succeeded"
+
+
+def test_a_stage_that_asks_for_a_person_waits_until_somebody_approves(shop: Workshop) -> None:
+    shop.file("a.txt")
+    text = PIPELINE.replace("each: files}", "each: files, approve: true}")
+    seen: list[bool] = []
+
+    def approve() -> None:
+        while not shop.runs or not shop.events("awaiting"):
+            time.sleep(0.05)
+        seen.append((shop.folder / "out").exists() or bool(shop.events("assigned")))
+        shop.runs[-1].approve("one", "a person")
+
+    person = threading.Thread(target=approve)
+    person.start()
+    outcome = shop.run(text)
+    person.join()
+
+    assert outcome.state == "succeeded"
+    assert seen == [False]
+    assert [e["who"] for e in shop.events("approved")] == ["a person"]
