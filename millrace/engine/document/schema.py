@@ -30,7 +30,7 @@ _SECTION_WORDS = {
     "stages": "What is done, by name.",
     "outputs": "Where results are delivered.",
     "goal": "What matters: price or time, and the limits of both.",
-    "schedule": "When the pipeline is to run, once `millrace deploy` has made it known to the server.",
+    "schedule": "When the pipeline is to run, once `millrace deploy` has told the server.",
 }
 
 

@@ -240,7 +240,7 @@ class Goal(Part):
 
 
 class Schedule(Part):
-    """When the pipeline is to run, once `millrace deploy` has made it known to the server."""
+    """When the pipeline is to run, once `millrace deploy` has told the server."""
 
     cron: Annotated[str, BeforeValidator(_cron)] = Field(
         description="Five cron fields: minute hour day month weekday."
