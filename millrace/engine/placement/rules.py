@@ -65,10 +65,11 @@ def _device(group: Group, pool: PoolState) -> Finding | None:
     if pool.device != group.device:
         if group.device == "cuda":
             return Finding("device", "has no GPU, and this work is for GPUs")
-        return Finding("device", "has GPUs, and this work is for processors")
+        if needs.gpu != "no" and pool.vram >= needs.vram:  # a machine with a GPU has a CPU as well
+            return Finding("device", "would use its GPU, and this work is cut for processors")
     if needs.gpu == "require" and pool.device != "cuda":
         return Finding("device", "has no GPU, one is required")
-    if pool.device == "cuda" and needs.gpu != "no" and pool.vram < needs.vram:
+    if group.device == "cuda" and pool.vram < needs.vram:
         has = f"{_gib(pool.vram)} of VRAM" if pool.vram else "an unknown amount of VRAM"
         return Finding("device", f"{has}, {_gib(needs.vram)} needed")
     speed = group.speeds.get(pool.name)
