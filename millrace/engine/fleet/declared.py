@@ -29,7 +29,6 @@ TAG = "millrace"
 PRIORITIES = ("high", "normal", "low")
 HEARTBEAT_SECONDS = 30
 MISSING_SECONDS = 90.0
-_CONTAINED = ("process", "docker", "kubernetes")
 _MODULES = {ASSIGNMENT: "millrace.flows.assignment.assignment"}
 _MODULES |= {PIPELINE: "millrace.flows.pipeline.pipeline"}
 _ENDS = ("Completed", "Failed", "Cancelled", "Crashed", "Suspended", "Paused")
@@ -83,9 +82,9 @@ def declared(
     for name, pool in fleet.pools.items():
         things += _pool(fleet.name, pool, templates[name])
         if pool.spec.runs == "work":
-            facts = _deployment(fleet, ASSIGNMENT, name)
+            facts = _deployment(fleet, ASSIGNMENT, name, templates[name])
             things.append(Thing("deployment", f"{ASSIGNMENT}/{name}", facts))
-    general = _deployment(fleet, PIPELINE, conductors)
+    general = _deployment(fleet, PIPELINE, conductors, templates[conductors])
     things.append(Thing("deployment", f"{PIPELINE}/{RESERVED}", general))
     for each in pipelines:
         kept = {"document": each.document, "order": each.order_digest, "set": each.set}
@@ -184,8 +183,9 @@ def _pool(fleet: str, pool: Pool, template: Mapping[str, Any]) -> list[Thing]:
     ]
 
 
-def _deployment(fleet: Fleet, flow: str, name: str) -> dict[str, Any]:
+def _deployment(fleet: Fleet, flow: str, name: str, template: Mapping[str, Any]) -> dict[str, Any]:
     pool = fleet.pools[name]
+    takes_env = "env" in template.get("variables", {}).get("properties", {})
     beats = {"env": {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_SECONDS)}}
     return {
         "pool": name,
@@ -196,7 +196,7 @@ def _deployment(fleet: Fleet, flow: str, name: str) -> dict[str, Any]:
         "tags": tags(fleet.name),
         "cron": None,
         "timezone": None,
-        "variables": beats if pool.spec.type in _CONTAINED else {},
+        "variables": beats if takes_env else {},
     }
 
 
