@@ -29,6 +29,7 @@ COMMANDS = {
     "gc": "upkeep",
     "doctor": "upkeep",
     "server": "server",
+    "pools": "pools",
     "deploy": "deploy",
     "worker": "worker",
 }

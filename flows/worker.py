@@ -1,0 +1,305 @@
+"""A Prefect worker that runs our entry point and nothing else, whatever the server says.
+
+A stock process worker runs the command, environment, working directory and pull steps that the
+server sends, so whoever holds the server's one credential could run anything on every machine.
+This one takes the id of a flow run from the server. The base job template, job variables,
+deployments and entry points are never read.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+from uuid import UUID
+
+import anyio
+import anyio.abc
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.exceptions import Abort, ObjectNotFound
+from prefect.settings import get_current_settings
+from prefect.states import Crashed
+from prefect.utilities.engine import propose_state
+from prefect.workers.base import BaseJobConfiguration, BaseWorker, BaseWorkerResult
+
+from millrace.engine.attendance import Attendance
+from millrace.engine.errors import UsageError
+from millrace.engine.fleet.pools import Basis
+from millrace.engine.halting import ENDED, GRACE_SECONDS
+from millrace.engine.recording.server import Api
+from millrace.engine.recording.server import environment as prefect_environment
+from millrace.engine.worker import REFUSED, environment, queues
+from millrace.flows.processes import Processes
+
+BEAT_SECONDS = 15.0
+QUERY_SECONDS = 1.0
+_CANCEL_SECONDS = 3.0  # how soon a cancelled flow run is noticed
+_QUEUES_SECONDS = 30.0
+_AT_MOST_SECONDS = 10.0  # between two questions to a server that does not answer
+_REPORT_SECONDS = 600.0  # how long a crash is reported again to a server that is away
+_PAGE = 200  # the server's own limit of an answer
+_WELL = (0, REFUSED, ENDED)  # exit codes after which nobody needs to read what it said
+_UNWANTED = ("CANCELLING", "CANCELLED", "DELETED")
+_HEARTBEAT = "30"  # seconds; what an automation for dead flow runs counts
+
+
+class Nothing(BaseJobConfiguration):
+    """What a worker of ours takes from job templates and job variables."""
+
+    @classmethod
+    async def resolve_for_flow_run(cls, flow_run: FlowRun, **others: Any) -> Self:
+        """Returns an empty configuration, whatever the server has to say."""
+        return cls()
+
+
+class Ended(BaseWorkerResult):
+    """How an entry process ended. A negative status code is the signal that ended it."""
+
+
+@dataclass(frozen=True)
+class Station:
+    """How a worker works: for which pool, on machines of which basis, and where its home is."""
+
+    pool: str
+    name: str
+    home: Path
+    basis: Basis | None = None
+    conductor: bool = False
+    limit: int = 1
+    query_seconds: float = QUERY_SECONDS
+
+
+class MillraceWorker(BaseWorker[Nothing, Any, Ended]):
+    """Takes flow runs of one work pool of type `process`, and runs our entry point for each."""
+
+    type = "process"
+    job_configuration = Nothing
+
+    def __init__(self, station: Station) -> None:
+        super().__init__(
+            work_pool_name=station.pool,
+            name=station.name,
+            create_pool_if_not_found=False,
+            heartbeat_interval_seconds=int(BEAT_SECONDS),
+        )
+        self._station = station
+        self._attendance = Attendance(station.home)
+        self._processes = Processes()
+        self._closing = False
+        self._last_active = time.monotonic()
+
+    @classmethod
+    def __dispatch_key__(cls) -> str:
+        return "millrace"  # Prefect's own worker keeps the name `process` in this process
+
+    @property
+    def idle_seconds(self) -> float:
+        """Seconds since anything was at work on this host, by this worker or another."""
+        if len(self._processes) or self._attendance.present():
+            self._last_active = time.monotonic()
+        return time.monotonic() - self._last_active
+
+    @property
+    def closing(self) -> bool:
+        """True while no more work is taken."""
+        return self._closing
+
+    @closing.setter
+    def closing(self, value: bool) -> None:
+        self._closing = value
+
+    async def serve(self, beside: Callable[[Self], Awaitable[None]], *, once: bool = False) -> None:
+        """Works until SIGTERM or SIGINT; with `once`, until no more work waits and all is done.
+
+        `beside` runs all the while and ends the worker by returning. A server that is away is
+        asked again until it is back. Raises UsageError when there is no such work pool.
+        """
+        async with self:
+            await self._check_pool()
+            self._attendance.tidy()
+            async with anyio.create_task_group() as loops:
+                scope = loops.cancel_scope
+                loops.start_soon(self._until_signal, scope)
+                loops.start_soon(self._until_over, scope, beside)
+                loops.start_soon(self._every, BEAT_SECONDS, self.sync_with_backend)
+                loops.start_soon(self._every, _QUEUES_SECONDS, self._choose_queues)
+                loops.start_soon(self._every, _CANCEL_SECONDS, self._heed_cancellations)
+                if once:
+                    await self._until_done()
+                    scope.cancel()
+                else:
+                    await self._every(self._station.query_seconds, self._poll)
+            self._closing = True
+            await self._processes.end_all()
+
+    async def sync_with_backend(self) -> None:
+        """Tells the server that this worker lives; reads nothing from it."""
+        await self.client.send_worker_heartbeat(
+            self._work_pool_name, self.name, heartbeat_interval_seconds=BEAT_SECONDS
+        )
+
+    async def run(
+        self,
+        flow_run: FlowRun,
+        configuration: Nothing,
+        task_status: anyio.abc.TaskStatus[int] | None = None,
+    ) -> Ended:
+        """Runs the entry point for a flow run, and returns how that ended.
+
+        Only the flow run's id reaches it. A flow run that a process of this host carries out
+        already, started by a worker that is gone, is left to that process.
+        """
+        name = str(flow_run.id)
+        seat = self._attendance.take(name)
+        if seat is None:
+            return Ended(identifier=name, status_code=0)
+        code = await self._processes.carry_out(
+            flow_run.id, seat, self._environment(name, seat.folder)
+        )
+        self._attendance.leave(name, well=code in _WELL)
+        return Ended(identifier=name, status_code=code)
+
+    def _environment(self, flow_run: str, folder: Path) -> Mapping[str, str]:
+        api = get_current_settings().api
+        auth = api.auth_string.get_secret_value() if api.auth_string else None
+        prefect = prefect_environment(Api(api.url or "", auth))
+        if api.key:
+            prefect["PREFECT_API_KEY"] = api.key.get_secret_value()
+        return environment(
+            os.environ,
+            flow_run=flow_run,
+            pool=self._station.pool,
+            folder=folder,
+            conductor=self._station.conductor,
+            prefect=prefect | {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": _HEARTBEAT},
+        )
+
+    async def _check_pool(self) -> None:
+        try:
+            pool = await self.client.read_work_pool(self._work_pool_name)
+        except ObjectNotFound as error:
+            raise UsageError(
+                f"the Prefect server has no work pool {self._work_pool_name!r}",
+                hint="`millrace deploy` makes the pools that pools.yaml declares",
+            ) from error
+        if pool.type != self.type:
+            raise UsageError(
+                f"the work pool {self._work_pool_name!r} is of type {pool.type}",
+                hint="this worker is for pools of type process",
+            )
+
+    async def _choose_queues(self) -> None:
+        pool = {"work_pool_name": self._work_pool_name}
+        answer = await self.client.request(
+            "POST",
+            "/work_pools/{work_pool_name}/queues/filter",
+            path_params=pool,
+            json={"limit": _PAGE},
+        )
+        names = (str(queue["name"]) for queue in answer.json())
+        self._work_queues = set(queues(names, self._station.basis))
+
+    async def _poll(self) -> None:
+        if not self._work_queues:  # an empty list would ask for the work of all queues
+            await self._choose_queues()
+        if not self._work_queues or not self._has_room:
+            return
+        for found in await self._get_scheduled_flow_runs():
+            flow_run = found.flow_run
+            if self._has_room and self._runs_task_group and flow_run.id not in self._processes:
+                self._processes.expect(flow_run.id)
+                self._runs_task_group.start_soon(self._submit_run, flow_run)
+
+    @property
+    def _has_room(self) -> bool:
+        return len(self._processes) < self._station.limit and not self._closing
+
+    async def _submit_run(self, flow_run: FlowRun) -> None:
+        try:
+            if not await self._propose_pending_state(flow_run):
+                return
+            if self._closing:
+                await self._report_crash(flow_run.id, -signal.SIGTERM)
+                return
+            ended = await self.run(flow_run, Nothing())
+            if ended.status_code:
+                await self._report_crash(flow_run.id, ended.status_code)
+        except Exception as error:  # noqa: BLE001 - one flow run never ends the worker
+            self._logger.warning("flow run %s: %s", flow_run.id, type(error).__name__)
+        finally:
+            self._processes.forget(flow_run.id)
+            self._last_active = time.monotonic()
+
+    async def _report_crash(self, flow_run: UUID, code: int) -> None:
+        """Says that a process is gone; a flow run that has ended in a state of its own keeps it."""
+        how = f"signal {-code}" if code < 0 else f"exit code {code}"
+        end = time.monotonic() + (GRACE_SECONDS if self._closing else _REPORT_SECONDS)
+        while time.monotonic() < end:
+            state: State[Any] = Crashed(message=f"its process ended by {how}")
+            try:
+                await propose_state(self.client, state, flow_run_id=flow_run)
+            except (Abort, ObjectNotFound):
+                return
+            except Exception:  # noqa: BLE001 - the server may be away for a while
+                await anyio.sleep(_CANCEL_SECONDS)
+            else:
+                return
+
+    async def _heed_cancellations(self) -> None:
+        """Ends the processes of flow runs that were cancelled or deleted."""
+        mine = self._processes.started
+        if not mine:
+            return
+        states = await self._states(mine)
+        for flow_run in mine:
+            if self._runs_task_group and states.get(flow_run, "DELETED") in _UNWANTED:
+                self._runs_task_group.start_soon(self._cancel, flow_run)
+
+    async def _states(self, flow_runs: list[UUID]) -> dict[UUID, str]:
+        body = {"flow_runs": {"id": {"any_": [str(f) for f in flow_runs]}}, "limit": _PAGE}
+        answer = await self.client.request("POST", "/flow_runs/filter", json=body)
+        return {UUID(run["id"]): str(run["state_type"]) for run in answer.json()}
+
+    async def _cancel(self, flow_run: UUID) -> None:
+        await self._processes.end(flow_run)
+        with suppress(Exception):  # whoever cancelled it sees that it is still `Cancelling`
+            run = await self.client.read_flow_run(flow_run)
+            if run.state and run.state.is_cancelling():
+                await self._mark_flow_run_as_cancelled(run, {"message": "its process has ended"})
+
+    async def _every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+        """Does `work` again and again: less often while it fails, but for ever."""
+        pause = seconds
+        while True:
+            try:
+                await work()
+                pause = seconds
+            except Exception as error:  # noqa: BLE001 - the server may be away for a while
+                pause = max(seconds, min(_AT_MOST_SECONDS, pause * 2))
+                self._logger.warning("the server: %s; asking again", type(error).__name__)
+            await anyio.sleep(pause)
+
+    async def _until_signal(self, scope: anyio.CancelScope) -> None:
+        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            async for _ in signals:
+                scope.cancel()
+                return
+
+    async def _until_over(
+        self, scope: anyio.CancelScope, beside: Callable[[Self], Awaitable[None]]
+    ) -> None:
+        await beside(self)
+        scope.cancel()
+
+    async def _until_done(self) -> None:
+        while True:
+            await self._poll()
+            if not len(self._processes):
+                return
+            while len(self._processes):
+                await anyio.sleep(self._station.query_seconds)
