@@ -13,14 +13,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from millrace.cli import kind_page
+from millrace.cli import findings, kind_page
 from millrace.cli.options import Json, Set
 from millrace.engine import stages
 from millrace.engine.document import schema as schemas
 from millrace.engine.document import starters
 from millrace.engine.document.catalogue import Catalogue, Kind
-from millrace.engine.errors import DocumentError, StoreError, UsageError
+from millrace.engine.errors import StoreError, UsageError
 from millrace.engine.pipeline import check as check_document
+from millrace.engine.reporting.words import count
 
 
 def complete_kinds(incomplete: str) -> list[str]:
@@ -69,38 +70,7 @@ def check(
 
     Example: millrace check remaster.yaml --set scale=4
     """
-    report = check_document(file, given(set_))
-    if as_json:
-        typer.echo(
-            json.dumps(
-                {
-                    "file": str(file),
-                    "valid": not report.problems,
-                    "problems": [problem.as_json() for problem in report.problems],
-                    "warnings": [problem.as_json() for problem in report.warnings],
-                },
-                indent=2,
-            )
-        )
-    else:
-        for problem in report.problems:
-            typer.echo(str(problem))
-        for warning in report.warnings:
-            typer.echo(f"warning: {warning}")
-        typer.echo(_verdict(str(file), len(report.problems), len(report.warnings)))
-    if report.problems:
-        raise typer.Exit(DocumentError.exit_code)
-
-
-def _verdict(name: str, problems: int, warnings: int) -> str:
-    noted = f", {_count(warnings, 'warning')}" if warnings else ""
-    if problems:
-        return f"{name}: {_count(problems, 'problem')}{noted}"
-    return f"{name} is valid{noted}"
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}" if number == 1 else f"{number} {word}s"
+    findings.show(check_document(file, given(set_)), str(file), as_json)
 
 
 def schema(
@@ -127,7 +97,7 @@ def schema(
         typer.echo(text, nl=False)
         return
     _write(output, text)
-    typer.echo(f"wrote {output} ({_count(len(chosen), 'kind')})", err=True)
+    typer.echo(f"wrote {output} ({count(len(chosen), 'kind')})", err=True)
 
 
 def init(

@@ -51,10 +51,10 @@ def _source(value: object) -> object:
 
 Day = Annotated[datetime.date, BeforeValidator(_day)]
 Currency = Annotated[
-    str, BeforeValidator(_currency), Field(description="ISO 4217", pattern="^[A-Z]{3}$")
+    str, Field(description="ISO 4217", pattern="^[A-Z]{3}$"), BeforeValidator(_currency)
 ]
 Source = Annotated[
-    str, BeforeValidator(_source), Field(description="where the figure is from", min_length=1)
+    str, Field(description="where the figure is from", pattern=r"\S"), BeforeValidator(_source)
 ]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Count = Annotated[int, Field(strict=True)]
