@@ -130,6 +130,8 @@ def _declare(declared: _Declared, text: str, base: Path, label: Label) -> None:
         _raise(declared.urls, _parts(_plain(text)), label)
         return
     path = os.path.join(os.getcwd(), base, at_home(text.removeprefix("file://")))
+    while path.endswith(("/", "/**")):  # all below a folder is the folder
+        path = path.rstrip("/").removesuffix("/**") or "/."
     fixed, pattern = _split(path)
     for name in (os.path.normpath(fixed), *_ways(fixed)):
         if pattern:

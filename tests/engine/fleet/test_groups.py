@@ -1,0 +1,190 @@
+"""Items as groups and pieces: what is alike, what it weighs, and which device it is cut for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from millrace.engine.expansion import Cut, Node, cut_item, nodes
+from millrace.engine.fleet.groups import Groups, choose_device, chooser, group_of, pieces_of
+from millrace.engine.fleet.resolved import Fleet
+from millrace.engine.fleet.snapshot import snapshot
+from millrace.engine.forecasts import START_SECONDS, Forecaster
+from millrace.engine.hosts.devices import Host
+from millrace.engine.items import Item, Origin
+from millrace.engine.labels import Label
+from millrace.engine.pipeline import load
+from millrace.engine.placement.rules import examine
+from millrace.engine.settings import settings
+from millrace.engine.stages import Needs, Outline
+from millrace.engine.store import Artifact
+from tests.engine.fleet.fleets import fleet as write
+from tests.engine.runs.conftest import PIPELINE, PLUGINS
+
+GIB = 1 << 30
+HOST = Host(name="desk", cores=2, memory=8 * GIB, cpu="some CPU")
+GPU = {"gpu": "prefer", "vram": 10 * GIB}
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> Fleet:
+    return write(tmp_path)
+
+
+@pytest.fixture
+def node(monkeypatch: pytest.MonkeyPatch) -> Node:
+    monkeypatch.syspath_prepend(str(PLUGINS))
+    return nodes(load(PIPELINE, base=Path("/nowhere")))["one"]
+
+
+@pytest.fixture
+def forecaster() -> Forecaster:
+    return Forecaster(settings())
+
+
+def item(name: str = "a.txt", size: int = 2500, label: Label = Label.INTERNAL) -> Item:
+    artifact = Artifact(digest=name.ljust(64, "0"), size=size, media_type="text/plain")
+    return Item(id=name, origin=Origin(name, name, ".txt"), label=label, artifact=artifact)
+
+
+def cut(node: Node, fleet: Fleet, it: Item | None = None, **sides: Item) -> Cut:
+    it = it or item()
+    assert it.artifact
+    outline = Outline(media_type="text/plain", size=it.artifact.size)
+    return cut_item(node, it, outline, sides, HOST, chooser(fleet, HOST))
+
+
+def needing(found: Cut, **needs: object) -> Cut:
+    return replace(found, needs=Needs.model_validate(needs))
+
+
+@pytest.mark.parametrize(
+    ("needs", "label", "kind", "name"),
+    [
+        ({}, Label.PUBLIC, "cpu", "some CPU"),
+        ({"gpu": "prefer"}, Label.PUBLIC, "cuda", "NVIDIA GeForce RTX 4090"),
+        ({"gpu": "prefer", "vram": 80 * GIB}, Label.PUBLIC, "cpu", "some CPU"),
+        ({"gpu": "require", "vram": 80 * GIB}, Label.PUBLIC, "cuda", "GPU"),
+        ({"gpu": "require"}, Label.RESTRICTED, "cuda", "NVIDIA GeForce RTX 4090"),
+    ],
+)
+def test_the_sort_of_device_is_settled_by_needs_and_what_the_fleet_has(
+    fleet: Fleet, needs: dict[str, object], label: Label, kind: str, name: str
+) -> None:
+    device = choose_device(Needs.model_validate(needs), label, fleet, HOST)
+    assert (device.kind, device.uuid) == (kind, "")
+    assert device.name.endswith(name.removeprefix("NVIDIA ")), device.name
+
+
+def test_a_gpu_that_may_not_see_the_data_is_no_reason_to_cut_for_gpus(fleet: Fleet) -> None:
+    cloud = ["burst"]
+    wish = Needs(gpu="prefer")
+    assert choose_device(wish, Label.INTERNAL, fleet, HOST, cloud).kind == "cuda"
+    assert choose_device(wish, Label.RESTRICTED, fleet, HOST, cloud).kind == "cpu"
+
+
+def test_the_device_has_the_cores_that_were_asked_for_and_not_those_of_the_conductor(
+    fleet: Fleet,
+) -> None:
+    assert choose_device(Needs(cores=16), Label.PUBLIC, fleet, HOST).cores == 16
+
+
+def test_keys_do_not_depend_on_which_pool_is_up_or_cheap(node: Node, fleet: Fleet) -> None:
+    assert cut(node, fleet).key == cut(node, fleet).key
+    here = cut_item(node, item(), Outline(media_type="text/plain", size=2500), {}, HOST)
+    assert cut(node, fleet).key == here.key
+
+
+def test_alike_items_are_one_group_with_a_speed_on_every_pool(
+    node: Node, fleet: Fleet, forecaster: Forecaster
+) -> None:
+    groups = Groups(fleet, forecaster)
+    one, two = groups.of(node, cut(node, fleet)), groups.of(node, cut(node, fleet, item("b.txt")))
+    assert one is two
+    assert set(one.speeds) == {"studio", "gpus", "burst", "rented"}
+    assert {(s.rate, s.start, s.source) for s in one.speeds.values()} == {
+        (1e6, START_SECONDS, "prior")
+    }
+    assert (one.kind, one.version, one.label, one.device) == (
+        "faults.bytes",
+        1,
+        Label.INTERNAL,
+        "cpu",
+    )
+    assert one == group_of(node, cut(node, fleet), Label.INTERNAL, fleet, forecaster)
+
+
+def test_labels_and_needs_tell_groups_apart(
+    node: Node, fleet: Fleet, forecaster: Forecaster
+) -> None:
+    groups = Groups(fleet, forecaster)
+    secret = item("c.txt", label=Label.RESTRICTED)
+    found = cut(node, fleet)
+    ids = {
+        groups.of(node, found).id,
+        groups.of(node, cut(node, fleet, secret)).id,
+        groups.of(node, cut(node, fleet, role=secret)).id,
+        groups.of(node, needing(found, cores=2)).id,
+    }
+    assert len(ids) == 3
+    assert sum(name.startswith("one/restricted/") for name in ids) == 1
+
+
+def test_ten_thousand_sizes_of_memory_are_few_groups_and_no_pool_is_lost_by_rounding(
+    node: Node, fleet: Fleet, forecaster: Forecaster
+) -> None:
+    groups, found = Groups(fleet, forecaster), cut(node, fleet)
+    asked = [n * 7_000_001 for n in range(1, 10_000)]
+    rounded = [groups.of(node, needing(found, memory=m)).needs.memory for m in asked]
+    assert len(set(rounded)) < 120
+    assert all(m <= r <= m * 1.125 for m, r in zip(asked, rounded, strict=True))
+    slots = sorted({pool.memory for pool in fleet.workers})
+    assert all(
+        [m <= slot for slot in slots] == [r <= slot for slot in slots]
+        for m, r in zip(asked, rounded, strict=True)
+    )
+
+
+def test_work_that_wants_a_gpu_goes_to_gpus_alone_and_other_work_anywhere(
+    node: Node, fleet: Fleet, forecaster: Forecaster
+) -> None:
+    groups = Groups(fleet, forecaster)
+    plain = groups.of(node, cut(node, fleet))
+    device = choose_device(Needs.model_validate(GPU), Label.INTERNAL, fleet, HOST)
+    graphic = groups.of(node, replace(needing(cut(node, fleet), **GPU), device=device))
+    assert (graphic.device, graphic.needs.gpu) == ("cuda", "require")
+    pools = snapshot(fleet, None).pools
+    fits = {p.name: (examine(plain, p).rule, examine(graphic, p).rule) for p in pools}
+    assert fits == {
+        "studio": ("", "device"),
+        "gpus": ("", ""),
+        "burst": ("", ""),
+        "rented": ("clearance", "clearance"),
+    }
+
+
+def test_pieces_weigh_their_share_of_the_file_and_their_join_what_the_parts_weigh(
+    node: Node, fleet: Fleet, forecaster: Forecaster
+) -> None:
+    found = cut(node, fleet, item(size=2500), role=item("side", size=1000))
+    group = group_of(node, found, found.label, fleet, forecaster)
+    *parts, join = pieces_of(group, node, found)
+    assert [(p.load, p.bytes_in, p.bytes_out) for p in parts] == [
+        (1000, 1400, 1000),
+        (1000, 1400, 1000),
+        (500, 700, 500),
+    ]
+    assert (join.key, join.load, join.bytes_in, join.bytes_out) == (found.join, 0.0, 2500, 2500)
+    assert {p.group for p in (*parts, join)} == {group.id}
+    assert [p.key for p in parts] == [share.key for share in found.shares]
+
+
+def test_an_item_of_one_batch_is_one_piece(
+    node: Node, fleet: Fleet, forecaster: Forecaster
+) -> None:
+    found = cut(node, fleet, item(size=10))
+    group = group_of(node, found, found.label, fleet, forecaster)
+    (piece,) = pieces_of(group, node, found)
+    assert (piece.key, piece.load, piece.bytes_in, piece.bytes_out) == (found.key, 10, 10, 10)
