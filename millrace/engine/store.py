@@ -152,7 +152,7 @@ class Store:
                 )
                 target = self.manifest_path(key)
                 write_atomically(target, manifest.model_dump_json().encode(), step=self._step)
-            self._failure(key).unlink(missing_ok=True)
+            self.forget_failure(key)
         except OSError as error:
             raise _store_error(self.root, error) from error
         self._step("committed")
@@ -212,6 +212,10 @@ class Store:
         except (OSError, ValueError):
             return None
         return found if isinstance(found, dict) else None
+
+    def forget_failure(self, key: str) -> None:
+        """Forgets the remembered failure of a key."""
+        self._failure(key).unlink(missing_ok=True)
 
     # -- internals -----------------------------------------------------------------------------
 
