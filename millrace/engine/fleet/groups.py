@@ -56,6 +56,10 @@ def choose_device(
     )
 
 
+JOIN_LOAD = 0.001
+"""A join's part of its item's load. Joins copy; what they take is not measured by load."""
+
+
 class Groups:
     """Finds the group of each item. Asks for the speeds of alike batches once; thread-safe."""
 
@@ -126,8 +130,9 @@ def pieces_of(
     """Returns a piece for each batch of a cut and, where there are several, for their join.
 
     A batch takes its share of its item's files, which a pool fetches once for all it gets of the
-    item; a join takes all the parts. What comes back weighs what the kind forecasts, or, once they
-    exist, what `parts` weigh. `foreseen` spares the kind a second forecast.
+    item; a join takes all the parts, and counts as a thousandth of the item's load, so that it is
+    free nowhere. What comes back weighs what the kind forecasts, or, once they exist, what `parts`
+    weigh. `foreseen` spares the kind a second forecast.
     """
     out = (foreseen or node.stage.forecast(cut.outline)).size
     source = _bytes_in(cut)
@@ -147,7 +152,8 @@ def pieces_of(
         )
     if cut.join:
         joined = sum(piece.bytes_out for piece in pieces)
-        pieces.append(Piece(cut.join, group.id, 0.0, bytes_in=joined, bytes_out=out))
+        load = sum(share.load for share in cut.shares) * JOIN_LOAD
+        pieces.append(Piece(cut.join, group.id, load, bytes_in=joined, bytes_out=out))
     return tuple(pieces)
 
 

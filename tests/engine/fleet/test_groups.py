@@ -176,7 +176,7 @@ def test_pieces_weigh_their_share_of_the_file_and_their_join_what_the_parts_weig
         (1000, 1400, 1000),
         (500, 700, 500),
     ]
-    assert (join.key, join.load, join.bytes_in, join.bytes_out) == (found.join, 0.0, 2500, 2500)
+    assert (join.key, join.load, join.bytes_in, join.bytes_out) == (found.join, 2.5, 2500, 2500)
     assert {p.group for p in (*parts, join)} == {group.id}
     assert [p.key for p in parts] == [share.key for share in found.shares]
 

@@ -1,0 +1,243 @@
+"""Making the plan of a run on a fleet. Nothing is done.
+
+All stages are placed at once, as if every batch were ready, because the fleet is shared by them
+all: that tells which pools the work goes to and what it costs. When it is done depends on the
+order, too: no item's way through the stages can be shorter than its longest batches one after the
+other. The plan tells the longer of the two; where that way is what misses the deadline, the work
+is placed again for an earlier one.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from millrace.engine.expansion import Node
+from millrace.engine.fleet.aims import aim
+from millrace.engine.fleet.decisions import HOUR, stage_of
+from millrace.engine.fleet.fleet_plan import FleetPlan, GroupPlan, PoolNow, PoolVerdict
+from millrace.engine.fleet.groups import Groups, chooser, pieces_of
+from millrace.engine.fleet.observed import Observed
+from millrace.engine.fleet.resolved import Fleet
+from millrace.engine.fleet.snapshot import snapshot
+from millrace.engine.forecasts import Forecaster
+from millrace.engine.foresight import Foreseen, foresee
+from millrace.engine.hosts.devices import Host
+from millrace.engine.placement.decision import place
+from millrace.engine.placement.model import Aim, Decision, Group, Piece, PoolState, Snapshot
+from millrace.engine.plan import Source, StagePlan
+from millrace.engine.planning import disk_of, goal_of, schedule_of, stage_plan
+from millrace.engine.runs import Order
+from millrace.engine.settings import Settings
+
+_TIGHTENED = 3  # how often work is placed again for an earlier deadline
+
+
+@dataclass
+class _Work:
+    """All that is to be done: groups, pieces, and each item's pieces in each stage."""
+
+    groups: dict[str, Group] = field(default_factory=dict)
+    pieces: list[Piece] = field(default_factory=list)
+    items: dict[tuple[str, str], list[Piece]] = field(default_factory=dict)
+
+
+def make_fleet_plan(
+    order: Order,
+    settings: Settings,
+    host: Host,
+    fleet: Fleet,
+    observed: Mapping[str, Observed] | None,
+    *,
+    pool: str = "",
+    now: float = 0.0,
+    warnings: Sequence[str] = (),
+) -> FleetPlan:
+    """Returns the plan of a work order on a fleet, or on the one `pool` of it.
+
+    `observed` None: no server was asked, every pool counts as up. `now` is the moment the run
+    would begin, in seconds since the epoch. Raises what `make_plan` raises, and UsageError for a
+    pool that there is not. That no pool may run a stage is no error here, but in the plan.
+    """
+    only = (fleet.pool(pool).name,) if pool else ()
+    foreseen = foresee(order, settings, host, chooser(fleet, host, only))
+    state = snapshot(fleet, observed, at=now)
+    if only:
+        state = replace(state, pools=tuple(p for p in state.pools if p.name in only))
+    work = _work(foreseen, Groups(fleet, Forecaster(settings)))
+    goal = order.pipeline.goal
+    budget = fleet.in_currency(goal.budget, "EUR") if goal and goal.budget else None
+    wish = aim(order.pipeline, now, now, budget)
+    decision, makespan = _decide(foreseen, work, state, wish)
+    stages = tuple(_stages(foreseen, work, decision))
+    return FleetPlan(
+        pipeline=order.pipeline.name,
+        label=str(order.pipeline.effective_label),
+        goal=goal_of(order.pipeline),
+        schedule=schedule_of(order.pipeline),
+        on=pool or fleet.name,
+        asked=observed is not None,
+        currency=fleet.currency,
+        pools=tuple(_pool(one) for one in state.pools),
+        stages=stages,
+        groups=tuple(_groups(work, decision)),
+        outputs=foreseen.outputs(),
+        refusals=tuple(foreseen.refusals()),
+        warnings=tuple(warnings),
+        makespan=round(makespan, 3),
+        slot_seconds=round(sum(stage.seconds for stage in stages), 3),
+        cost=round(sum(stage.cost for stage in stages), 6),
+        budget=budget,
+        late=decision.late or (wish.deadline is not None and makespan > wish.deadline),
+        disk=disk_of(sum(stage.bytes for stage in stages), settings),
+    )
+
+
+def _work(foreseen: Foreseen, groups: Groups) -> _Work:
+    work = _Work()
+    for name, node in foreseen.nodes.items():
+        for entry in foreseen.seen[name].values():
+            if not (entry.cut and entry.found) or entry.found.result:
+                continue
+            group = groups.of(node, entry.cut)
+            work.groups[group.id] = group
+            found = pieces_of(
+                group, node, entry.cut, parts=entry.found.parts, foreseen=entry.outline
+            )
+            left = [piece for piece in found if piece.key not in entry.found.parts]
+            work.items[name, entry.item.id] = left
+            work.pieces += left
+    return work
+
+
+def _decide(foreseen: Foreseen, work: _Work, state: Snapshot, wish: Aim) -> tuple[Decision, float]:
+    """Returns where the work goes and when all is done."""
+    decision = place(work.groups, work.pieces, state, wish)
+    makespan = max(decision.makespan, _longest(foreseen, work, decision))
+    if wish.deadline is None or decision.late or makespan <= wish.deadline:
+        return decision, makespan
+    tight, span = wish.deadline, makespan
+    for _ in range(_TIGHTENED):
+        tight *= wish.deadline / span
+        other = place(work.groups, work.pieces, state, replace(wish, deadline=tight))
+        span = max(other.makespan, _longest(foreseen, work, other))
+        if span <= wish.deadline:
+            return replace(other, late=False), span
+    return decision, makespan
+
+
+def _longest(foreseen: Foreseen, work: _Work, decision: Decision) -> float:
+    """Returns the seconds of the longest way of an item through its stages, queues left out."""
+    takes = {placed.key: placed.seconds for placed in decision.placed}
+    done: dict[str, dict[str, float]] = {}
+    for name, node in foreseen.nodes.items():
+        before = _before(node, done)
+        done[name] = {}
+        for item, entry in foreseen.seen[name].items():
+            join = entry.cut.join if entry.cut else ""
+            pieces = work.items.get((name, item), [])
+            parts = [takes.get(piece.key, 0.0) for piece in pieces if piece.key != join]
+            joins = [takes.get(piece.key, 0.0) for piece in pieces if piece.key == join]
+            start = before.get(item, max(before.values(), default=0.0) if node.spec.all else 0.0)
+            done[name][item] = start + max(parts, default=0.0) + sum(joins)
+    return max((end for ends in done.values() for end in ends.values()), default=0.0)
+
+
+def _before(node: Node, done: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """Returns when each item that comes to a stage is ready for it."""
+    ready: dict[str, float] = {}
+    for source in node.feeders:
+        for item, end in done.get(source, {}).items():
+            ready[item] = max(end, ready.get(item, 0.0))
+    return ready
+
+
+def _stages(foreseen: Foreseen, work: _Work, decision: Decision) -> list[StagePlan]:
+    stage = {piece.key: stage_of(piece.group) for piece in work.pieces}
+    seconds: dict[str, float] = defaultdict(float)
+    cost: dict[str, float] = defaultdict(float)
+    for placed in decision.placed:
+        seconds[stage[placed.key]] += placed.seconds
+        cost[stage[placed.key]] += placed.cost
+    return [
+        stage_plan(
+            node,
+            list(foreseen.seen[name].values()),
+            seconds[name],
+            cost[name],
+            _source(name, work, decision),
+        )
+        for name, node in foreseen.nodes.items()
+    ]
+
+
+def _source(stage: str, work: _Work, decision: Decision) -> Source:
+    """Returns the weaker of what the speeds of the chosen pools rest on."""
+    sources = {
+        work.groups[group].speeds[verdict.pool].source
+        for group, verdicts in decision.verdicts.items()
+        if stage_of(group) == stage
+        for verdict in verdicts
+        if verdict.chosen
+    }
+    return "prior" if "prior" in sources else "ledger" if sources else ""
+
+
+def _groups(work: _Work, decision: Decision) -> list[GroupPlan]:
+    counts = Counter(piece.group for piece in work.pieces)
+    waiting: dict[str, Counter[str]] = defaultdict(Counter)
+    for piece in work.pieces:
+        if piece.key in decision.waiting:
+            waiting[piece.group][decision.waiting[piece.key]] += 1
+    found = []
+    for name, group in work.groups.items():
+        rule, reason = decision.refused.get(name, ("", ""))
+        found.append(
+            GroupPlan(
+                id=name,
+                stage=stage_of(name),
+                label=str(group.label),
+                device=group.device,
+                batches=counts[name],
+                pools=_verdicts(group, decision),
+                waiting=dict(sorted(waiting[name].items())),
+                rule=rule,
+                reason=reason,
+            )
+        )
+    return found
+
+
+def _verdicts(group: Group, decision: Decision) -> tuple[PoolVerdict, ...]:
+    return tuple(
+        PoolVerdict(
+            pool=verdict.pool,
+            rule=verdict.rule,
+            reason=verdict.reason,
+            basis=verdict.basis,
+            price=round(verdict.price, 6),
+            seconds=round(verdict.seconds, 3),
+            queue=round(verdict.queue, 3),
+            cost=round(verdict.cost, 6),
+            chosen=verdict.chosen,
+            source=group.speeds[verdict.pool].source if verdict.pool in group.speeds else "",
+        )
+        for verdict in decision.verdicts.get(group.id, ())
+    )
+
+
+def _pool(state: PoolState) -> PoolNow:
+    return PoolNow(
+        name=state.name,
+        where=state.where,
+        clearance=str(min(state.clearance, state.store_clearance)),
+        device=state.device_name,
+        vram=state.vram,
+        slots=state.slots,
+        free=state.free,
+        up=state.up,
+        why_down=state.why_down,
+        cold=state.cold,
+        prices={offer.basis: round(offer.price * HOUR, 6) for offer in state.offers},
+    )
