@@ -1,4 +1,4 @@
-"""Commands about the fleet: pools, and advise, check, devices, schema below it."""
+"""Commands about the fleet: pools, and advise, check, devices, join, schema below it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from millrace.cli import joining
 from millrace.cli.options import Json
 from millrace.engine.errors import StoreError, UsageError
 from millrace.engine.settings import settings
@@ -50,6 +51,7 @@ def register(app: typer.Typer) -> None:
     group.command()(advise)
     group.command()(check)
     group.command()(devices)
+    group.command()(joining.join)
     group.command()(join)
     group.command()(schema)
     app.add_typer(group, name="pools")

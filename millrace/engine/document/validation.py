@@ -143,6 +143,8 @@ def _words(entry: Any) -> str:
         return f"must be {listed(expected.split(', '))}"
     if kind in ("value_error", "assertion_error"):
         return str(context.get("error", entry["msg"]))
+    if kind in ("too_short", "string_too_short") and context["min_length"] == 1:
+        return "must not be empty"
     if kind == "string_pattern_mismatch":
         return f"must look like {context.get('pattern')}"
     return str(entry["msg"]).replace("Input should", "must").replace("Value should", "must")

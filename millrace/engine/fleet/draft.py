@@ -12,6 +12,7 @@ from millrace.engine.document import parts
 from millrace.engine.document.problems import Finding, likely, shown
 from millrace.engine.document.specs import Name, Part
 from millrace.engine.fleet.pools import (
+    HOME,
     Alerts,
     Currency,
     Exchange,
@@ -26,7 +27,7 @@ VERSION = 1
 SECTIONS = tuple(FleetSpec.model_fields)
 
 BLANKS: Mapping[str, Any] = {
-    "where": "local", "cores": 4096, "memory": 1 << 60, "prices": {}, "paths": ()
+    "where": "local", "cores": 4096, "memory": 1 << 60, "store": HOME, "prices": {}, "paths": (),
 }  # fmt: skip
 """What stands for a wrong or missing key, so that nothing else is said about it."""
 

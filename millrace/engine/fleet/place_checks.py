@@ -79,14 +79,14 @@ def _store(name: str, store: StoreSpec) -> Iterator[Finding]:
         if name != HOME:
             yield Finding(("stores", name), f"{name!r} needs `url:`", at_key=True)
         return
-    scheme, separator, rest = store.url.partition("://")
+    scheme, separator, _ = store.url.partition("://")
     if separator and scheme.lower() not in SCHEMES:
         near = nearest(scheme, SCHEMES) or f"; use {listed(SCHEMES)}"
         yield Finding(where, f"no store can be reached by {scheme}://{near}")
-    elif not (rest.strip("/") if separator else store.url.startswith("/")):
+    elif not (_place(scheme, store.url) if separator else store.url.startswith("/")):
         yield Finding(where, "must be a URL such as s3://bucket/folder, or a folder's path from /")
     if store.endpoint:
-        if not re.match(r"https?://[^/]", store.endpoint):
+        if not (re.match(r"https?://", store.endpoint) and _host(store.endpoint)):
             message = "must be the server's address, such as https://s3.example.com:9000"
             yield Finding(("stores", name, "endpoint"), f"'endpoint' {message}")
         elif scheme.lower() != "s3":
@@ -99,7 +99,7 @@ def _path(where: Where, path: str) -> Iterator[Finding]:
     elif is_remote(path):
         if _secret(path):
             yield _hidden(where, "leave the credentials out of the address")
-        elif not urlsplit(path).netloc:
+        elif not _host(path):
             yield Finding(where, "this URL names no bucket or host")
 
 
@@ -148,12 +148,16 @@ def _effective(draft: Draft, store: str, clearance: Label) -> Label:
 
 def _secret(address: str) -> bool:
     """True for an address that holds a password, a key or a signature."""
+    user, _, _ = address.partition("://")[2].partition("/")[0].rpartition("@")
+    return bool(user or _SECRET.search(address.partition("?")[2]))
+
+
+def _host(address: str) -> str:
+    """Returns the host or bucket of an address, nothing where it has none that makes sense."""
     try:
-        parts = urlsplit(address)
-        userinfo = parts.netloc.rpartition("@")[0]
+        return urlsplit(address).hostname or ""
     except ValueError:
-        return "@" in address
-    return bool(userinfo or _SECRET.search(parts.query))
+        return ""
 
 
 def _hidden(where: Where, words: str) -> Finding:
@@ -161,8 +165,13 @@ def _hidden(where: Where, words: str) -> Finding:
     return Finding(where, message, secret=True)
 
 
+def _place(scheme: str, url: str) -> bool:
+    """True when a URL says where a store lies: in which bucket, or in which folder."""
+    return url.startswith("file:///") if scheme.lower() == "file" else bool(_host(url))
+
+
 def _near(endpoint: str) -> bool:
-    host = urlsplit(endpoint).hostname or ""
+    host = _host(endpoint)
     return host in ("localhost", "::1") or host.startswith("127.")
 
 

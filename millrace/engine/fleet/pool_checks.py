@@ -54,12 +54,12 @@ def doubts(draft: Draft) -> Iterator[Finding]:
 
 def _store(draft: Draft, name: str, pool: PoolSpec) -> Iterator[Finding]:
     where = ("pools", name, "store")
-    unknown = pool.store not in ("", HOME, *draft.stores)  # a missing `home` is told once
+    unknown = pool.store not in (HOME, *draft.stores)  # a missing `home` is told once
     if unknown and "stores" not in draft.broken:
         near = nearest(pool.store, draft.stores)
         known = f"; there are {listed(list(draft.stores), 'and')}" if draft.stores else ""
         yield Finding(where, f"no store is called {pool.store!r}{near or known}")
-    elif pool.runs == "conductors" and pool.store not in ("", HOME):
+    elif pool.runs == "conductors" and pool.store != HOME:
         message = f"conductors keep their runs in the store 'home'; {name!r} must use it"
         yield Finding(where, message)
 
@@ -145,7 +145,7 @@ def _unlikely(name: str, pool: PoolSpec) -> Iterator[Finding]:
     if gpus > slots:
         message = f"a machine has {gpus} GPUs and {slots} slots; a slot uses one GPU at a time"
         yield Finding((*where, "slots"), message)
-    if pool.store not in ("", HOME) and pool.bandwidth is None:
+    if pool.store != HOME and pool.bandwidth is None:
         message = f"{name!r} says no bandwidth to its store; 100 Mbit/s is assumed"
         yield Finding(where, message, at_key=True)
     if pool.where == "cloud" and pool.store == HOME:
