@@ -48,6 +48,12 @@ def only(manifests: list[dict[str, Any]], kind: str, name: str = "") -> dict[str
     return found[0]
 
 
+def selects(selector: dict[str, Any], labels: dict[str, str]) -> bool:
+    return selector.get("matchLabels", {}).items() <= labels.items() and all(
+        labels.get(each["key"]) in each["values"] for each in selector.get("matchExpressions", [])
+    )
+
+
 def test_every_manifest_is_what_the_api_server_takes(
     manifests: list[dict[str, Any]], is_valid: Any
 ) -> None:
@@ -104,6 +110,17 @@ def test_what_runs_stands_in_the_template_and_holds_no_variable(template: dict[s
         assert not find_placeholders(work[part]), part
     assert not find_placeholders(pod_of(job)["serviceAccountName"])
     assert "env" not in template["job_configuration"]
+
+
+def test_prefects_worker_takes_the_template(template: dict[str, Any]) -> None:
+    # It refuses another name of the container, and sets labels app.kubernetes.io/… of its own over
+    # those of the template, so that no policy may stand on them.
+    job = rendered(template)
+    assert pod_of(job)["containers"][0]["name"] == "prefect-job"
+    assert not any(
+        label.startswith(("app.kubernetes.io/", "prefect.io/"))
+        for label in job["spec"]["template"]["metadata"]["labels"]
+    )
 
 
 def test_a_job_is_confined_and_has_time_to_let_go(template: dict[str, Any]) -> None:
@@ -188,7 +205,7 @@ def test_jobs_reach_names_the_server_and_the_store_and_nothing_else(
     mine = [
         rule
         for spec in policies.values()
-        if spec["podSelector"].get("matchLabels", {None: None}).items() <= labels.items()
+        if selects(spec["podSelector"], labels)
         for rule in spec.get("egress", [])
     ]
     blocks = [to["ipBlock"]["cidr"] for rule in mine for to in rule["to"] if "ipBlock" in to]
