@@ -139,6 +139,9 @@ class Tickets:
             ticket.parts.clear()
             self._pursue(ticket, look_up(self._store, ticket.cut))
             return
+        if self._store.find(key):  # somebody made it meanwhile
+            self._done(ticket, key)
+            return
         what = what or trouble(error.code)
         if ticket.retries.exhausted(key, what):
             self.refuse(ticket, error, key)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from millrace.engine.batches import TARGET_SECONDS
@@ -43,23 +43,31 @@ def fleet_conductor(run: Run, order: Order, here: Settings, host: Host, fleet: F
 
 
 def fleet_desk(
-    run: Run, order: Order, here: Settings, fleet: Fleet, *, target: float = TARGET_SECONDS
+    run: Run,
+    order: Order,
+    here: Settings,
+    fleet: Fleet,
+    *,
+    target: float = TARGET_SECONDS,
+    flow_runs: FlowRuns | None = None,
+    ask: Callable[[Sequence[str]], Mapping[str, Observed]] = observe,
 ) -> DeskOf:
     """Returns what makes the desk of a run on a fleet. Raises UsageError for an unknown pool.
 
-    `target` is how long an assignment is to run, in seconds.
+    `target` is how long an assignment is to run, in seconds. `flow_runs` and `ask` are the seam to
+    the Prefect server, where a simulated fleet comes in.
     """
+    sent = flow_runs or FlowRuns()
     only = "" if order.on == "fleet" else fleet.pool(order.on).name
 
     def make(journal: Journal, forecaster: Forecaster) -> FleetDesk:
         records = read(run.journal)
         started = records[0].at if records else time.time()
         roads = Roads(fleet, here)
-        flow_runs = FlowRuns()
         desk: FleetDesk
         eye = Eye(
-            observe=lambda: roads.with_cards(observe([pool.name for pool in fleet.workers])),
-            states=flow_runs.states,
+            observe=lambda: roads.with_cards(ask([pool.name for pool in fleet.workers])),
+            states=sent.states,
             collect=lambda: roads.collect(run, desk.names()),
             ids=lambda: desk.flow_runs(),
         )
@@ -76,7 +84,7 @@ def fleet_desk(
                 money=lambda committed: None,
                 pool=only,
             ),
-            sender=Sender(run, journal, roads.by_pool, FlowRuns(), order.priority),
+            sender=Sender(run, journal, roads.by_pool, sent, order.priority),
             eye=eye,
             stages=list(order.pipeline.stages),
             target=target,
@@ -101,7 +109,8 @@ class Roads:
         self._folders = {HOME: here.store}
         self._roads: dict[str, Road] = {HOME: HomeRoad()}
         for name, place in self._places.items():
-            self._roads[name] = Depot(place, home, fleet.stores[name].clearance)
+            pools = {pool.name: pool.effective for pool in fleet.pools_using(name)}
+            self._roads[name] = Depot(place, home, fleet.stores[name].clearance, pools)
         self._fleet = fleet
         self.by_pool: Mapping[str, Road] = {
             pool.name: self._roads[pool.spec.store] for pool in fleet.workers

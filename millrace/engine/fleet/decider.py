@@ -21,7 +21,8 @@ from millrace.engine.jobs import Pending
 from millrace.engine.journal import Journal
 from millrace.engine.labels import permits
 from millrace.engine.pipeline import Pipeline
-from millrace.engine.placement import place
+from millrace.engine.placement.case import MONEY
+from millrace.engine.placement.decision import place
 from millrace.engine.placement.model import Decision, Group, Piece, Placed, Snapshot
 from millrace.engine.retries import Retries
 
@@ -170,9 +171,9 @@ class Decider:
         left = self.seconds_left()
         given_up: dict[str, ItemError] = {}
         for key, why in decision.waiting.items():
-            if why.startswith("budget") and not anything_out:
+            if why == MONEY and not anything_out:
                 given_up[key] = ItemError("budget", why, hint="raise `budget` and run again")
-            elif left is not None and left <= 0 and not why.startswith("budget"):
+            elif why != MONEY and left is not None and left <= 0:
                 hint = "start a worker, or allow another pool, and run again"
                 given_up[key] = ItemError("no_pool", f"{why}, and the deadline passed", hint=hint)
         return given_up

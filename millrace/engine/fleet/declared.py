@@ -137,11 +137,13 @@ def difference(
 
 def _ours(found: Thing, wanted: Thing) -> None:
     if not found.ours:
-        how = {"pool": "rename the pool in pools.yaml, or remove the other one"}
-        how |= {"deployment": "rename the pipeline, or remove the other deployment"}
+        description = wanted.facts.get("description", "")
+        take = f"`prefect work-pool update {found.name} --description '{description}'` gives it to"
+        hints = {"pool": f"rename the pool in pools.yaml; or {take} the fleet"}
+        hints["deployment"] = "rename the pipeline, or remove the other deployment"
         raise UsageError(
             f"the server has a {found.sort} {found.name!r} that is not this fleet's",
-            hint=how.get(found.sort, f"remove or rename that {found.sort}"),
+            hint=hints.get(found.sort, f"remove or rename that {found.sort}"),
         )
     before, now = found.facts.get("type"), wanted.facts.get("type")
     if found.sort == "pool" and before != now:

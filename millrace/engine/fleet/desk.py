@@ -31,6 +31,7 @@ from millrace.engine.runs import Run
 
 _SETTLE_SECONDS = 1.0  # how long the first items wait for company
 _REST_SECONDS = 0.5  # between two decisions
+_AGAIN_SECONDS = 2.0  # after which the same work is placed again
 
 
 @dataclass
@@ -71,6 +72,7 @@ class FleetDesk:
         self._out: dict[str, Out] = {}
         self._back: list[tuple[Pending, ItemError]] = []  # to be told by the next `settle`
         self._orphans: dict[str, Out] = {}  # adopted, by key: their jobs come onto the desk yet
+        self._twins: dict[str, list[Pending]] = {}
         self._strikes = Strikes()
         self._approvals = Approvals(run, journal)
         self._threads = ThreadPoolExecutor(4, thread_name_prefix="send")
@@ -119,9 +121,12 @@ class FleetDesk:
                 del self._ready.jobs[key]
 
     def _put(self, pending: Pending) -> None:
-        orphanage = self._orphans.pop(pending.job.key, None)
+        key = pending.job.key
+        orphanage = self._orphans.pop(key, None)
         if orphanage and not orphanage.over and not orphanage.revoked:
-            orphanage.open[pending.job.key] = pending
+            orphanage.open[key] = pending
+        elif key in self._ready.jobs or any(key in out.open for out in self._out.values()):
+            self._twins.setdefault(key, []).append(pending)  # the same bytes under another name
         else:
             self._ready.put(pending)
 
@@ -155,6 +160,8 @@ class FleetDesk:
         self._orphans.pop(key, None)
         for out in self._out.values():
             out.open.pop(key, None)
+        twin = ItemError("moved", "it waited for another file with the same content")
+        self._back += [(pending, twin) for pending in self._twins.pop(key, ())]
 
     def _note_trouble(self, out: Out, key: str, record: Record) -> None:
         code, fault = str(record.data.get("code", "")), str(record.data.get("fault", ""))
@@ -240,7 +247,7 @@ class FleetDesk:
         if now - self._decided < _REST_SECONDS or self._eye.seen.turn == 0:
             return False
         fresh = self._eye.seen.turn != self._turn
-        return self._ready.changed or (fresh and now - self._decided >= 2.0)
+        return self._ready.changed or (fresh and now - self._decided >= _AGAIN_SECONDS)
 
     def _refuse(self, decision: Decision) -> None:
         """Raises NotPermitted when some of the work may go nowhere at all."""

@@ -15,13 +15,13 @@ class Road(Protocol):
     All raise StoreError while the store is out of reach.
     """
 
-    def send(self, run: Run, assignment: Assignment) -> None:
+    def send(self, run: Run, assignment: Assignment) -> object:
         """Puts an assignment, and what it reads, where the pool's workers find it.
 
         Raises NotPermitted when the store may not hold it.
         """
 
-    def collect(self, run: Run, assignments: Iterable[str]) -> None:
+    def collect(self, run: Run, assignments: Iterable[str]) -> object:
         """Brings home what these assignments have made and said since the last call."""
 
     def stop(self, run: Run) -> None:
