@@ -8,6 +8,7 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
+from millrace.engine import halting
 from millrace.engine.execution import execute
 from millrace.engine.runs import Runs
 from millrace.engine.settings import settings
@@ -27,7 +28,7 @@ def assignment(run_id: str, assignment_id: str) -> State[Any]:
     """
     here = settings()
     try:
-        counts = execute(Runs(here).get(run_id), assignment_id, here)
+        counts = execute(Runs(here).get(run_id), assignment_id, here, halt=halting.event())
     except Exception as error:  # noqa: BLE001 - its text may hold names: Prefect is told the class
         return Failed(message=type(error).__name__, data=error)
     return Completed(message=told(counts), data=counts)

@@ -20,20 +20,17 @@ from uuid import UUID
 
 import anyio
 import anyio.abc
-from prefect.client.schemas.objects import FlowRun, State
-from prefect.exceptions import Abort, ObjectNotFound
+from prefect.client.schemas.objects import FlowRun
 from prefect.settings import get_current_settings
-from prefect.states import Crashed
-from prefect.utilities.engine import propose_state
 from prefect.workers.base import BaseJobConfiguration, BaseWorker, BaseWorkerResult
 
 from millrace.engine.attendance import Attendance
-from millrace.engine.errors import UsageError
 from millrace.engine.fleet.pools import Basis
 from millrace.engine.halting import ENDED, GRACE_SECONDS
 from millrace.engine.recording.server import Api
 from millrace.engine.recording.server import environment as prefect_environment
 from millrace.engine.worker import REFUSED, environment, queues
+from millrace.flows.control import Control
 from millrace.flows.processes import Processes
 
 BEAT_SECONDS = 15.0
@@ -42,7 +39,6 @@ _CANCEL_SECONDS = 3.0  # how soon a cancelled flow run is noticed
 _QUEUES_SECONDS = 30.0
 _AT_MOST_SECONDS = 10.0  # between two questions to a server that does not answer
 _REPORT_SECONDS = 600.0  # how long a crash is reported again to a server that is away
-_PAGE = 200  # the server's own limit of an answer
 _WELL = (0, REFUSED, ENDED)  # exit codes after which nobody needs to read what it said
 _UNWANTED = ("CANCELLING", "CANCELLED", "DELETED")
 _HEARTBEAT = "30"  # seconds; what an automation for dead flow runs counts
@@ -90,12 +86,21 @@ class MillraceWorker(BaseWorker[Nothing, Any, Ended]):
         self._station = station
         self._attendance = Attendance(station.home)
         self._processes = Processes()
-        self._closing = False
+        self._queues: list[str] = []
+        self._control: Control | None = None
+        self._checked = self._closing = False
         self._last_active = time.monotonic()
 
     @classmethod
     def __dispatch_key__(cls) -> str:
         return "millrace"  # Prefect's own worker keeps the name `process` in this process
+
+    @property
+    def control(self) -> Control:
+        """What this worker says to the server. Only while it serves."""
+        if self._control is None:
+            self._control = Control(self.client, self._station.pool)
+        return self._control
 
     @property
     def idle_seconds(self) -> float:
@@ -120,7 +125,6 @@ class MillraceWorker(BaseWorker[Nothing, Any, Ended]):
         asked again until it is back. Raises UsageError when there is no such work pool.
         """
         async with self:
-            await self._check_pool()
             self._attendance.tidy()
             async with anyio.create_task_group() as loops:
                 scope = loops.cancel_scope
@@ -138,10 +142,11 @@ class MillraceWorker(BaseWorker[Nothing, Any, Ended]):
             await self._processes.end_all()
 
     async def sync_with_backend(self) -> None:
-        """Tells the server that this worker lives; reads nothing from it."""
-        await self.client.send_worker_heartbeat(
-            self._work_pool_name, self.name, heartbeat_interval_seconds=BEAT_SECONDS
-        )
+        """Tells the server that this worker lives. Raises UsageError when there is no such pool."""
+        if not self._checked:
+            await self.control.check(self.type)
+            self._checked = True
+        await self.control.beat(self.name, BEAT_SECONDS)
 
     async def run(
         self,
@@ -154,13 +159,15 @@ class MillraceWorker(BaseWorker[Nothing, Any, Ended]):
         Only the flow run's id reaches it. A flow run that a process of this host carries out
         already, started by a worker that is gone, is left to that process.
         """
-        name = str(flow_run.id)
+        return await self._carry_out(flow_run.id)
+
+    async def _carry_out(self, flow_run: UUID) -> Ended:
+        name = str(flow_run)
         seat = self._attendance.take(name)
         if seat is None:
             return Ended(identifier=name, status_code=0)
-        code = await self._processes.carry_out(
-            flow_run.id, seat, self._environment(name, seat.folder)
-        )
+        surroundings = self._environment(name, seat.folder)
+        code = await self._processes.carry_out(flow_run, seat, surroundings)
         self._attendance.leave(name, well=code in _WELL)
         return Ended(identifier=name, status_code=code)
 
@@ -179,60 +186,35 @@ class MillraceWorker(BaseWorker[Nothing, Any, Ended]):
             prefect=prefect | {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": _HEARTBEAT},
         )
 
-    async def _check_pool(self) -> None:
-        try:
-            pool = await self.client.read_work_pool(self._work_pool_name)
-        except ObjectNotFound as error:
-            raise UsageError(
-                f"the Prefect server has no work pool {self._work_pool_name!r}",
-                hint="`millrace deploy` makes the pools that pools.yaml declares",
-            ) from error
-        if pool.type != self.type:
-            raise UsageError(
-                f"the work pool {self._work_pool_name!r} is of type {pool.type}",
-                hint="this worker is for pools of type process",
-            )
-
     async def _choose_queues(self) -> None:
-        pool = {"work_pool_name": self._work_pool_name}
-        answer = await self.client.request(
-            "POST",
-            "/work_pools/{work_pool_name}/queues/filter",
-            path_params=pool,
-            json={"limit": _PAGE},
-        )
-        names = (str(queue["name"]) for queue in answer.json())
-        self._work_queues = set(queues(names, self._station.basis))
+        self._queues = queues(await self.control.queues(), self._station.basis)
 
     async def _poll(self) -> None:
-        if not self._work_queues:  # an empty list would ask for the work of all queues
+        if not self._queues:  # an empty list would ask for the work of all queues
             await self._choose_queues()
-        if not self._work_queues or not self._has_room:
+        if not self._queues or not self._room:
             return
-        for found in await self._get_scheduled_flow_runs():
-            flow_run = found.flow_run
-            if self._has_room and self._runs_task_group and flow_run.id not in self._processes:
-                self._processes.expect(flow_run.id)
-                self._runs_task_group.start_soon(self._submit_run, flow_run)
+        for flow_run in await self.control.waiting(self._queues, self._room):
+            if self._room and self._runs_task_group and flow_run not in self._processes:
+                self._processes.expect(flow_run)
+                self._runs_task_group.start_soon(self._see_through, flow_run)
 
     @property
-    def _has_room(self) -> bool:
-        return len(self._processes) < self._station.limit and not self._closing
+    def _room(self) -> int:
+        return 0 if self._closing else max(0, self._station.limit - len(self._processes))
 
-    async def _submit_run(self, flow_run: FlowRun) -> None:
+    async def _see_through(self, flow_run: UUID) -> None:
+        """Claims a flow run and sees it to its end."""
         try:
-            if not await self._propose_pending_state(flow_run):
-                return
-            if self._closing:
-                await self._report_crash(flow_run.id, -signal.SIGTERM)
-                return
-            ended = await self.run(flow_run, Nothing())
-            if ended.status_code:
-                await self._report_crash(flow_run.id, ended.status_code)
+            if await self.control.propose(flow_run, "PENDING", f"claimed by {self.name}"):
+                ended = None if self._closing else await self._carry_out(flow_run)
+                code = ended.status_code if ended else -signal.SIGTERM
+                if code:
+                    await self._report_crash(flow_run, code)
         except Exception as error:  # noqa: BLE001 - one flow run never ends the worker
-            self._logger.warning("flow run %s: %s", flow_run.id, type(error).__name__)
+            self._logger.warning("flow run %s: %s", flow_run, type(error).__name__)
         finally:
-            self._processes.forget(flow_run.id)
+            self._processes.forget(flow_run)
             self._last_active = time.monotonic()
 
     async def _report_crash(self, flow_run: UUID, code: int) -> None:
@@ -240,37 +222,28 @@ class MillraceWorker(BaseWorker[Nothing, Any, Ended]):
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
         end = time.monotonic() + (GRACE_SECONDS if self._closing else _REPORT_SECONDS)
         while time.monotonic() < end:
-            state: State[Any] = Crashed(message=f"its process ended by {how}")
             try:
-                await propose_state(self.client, state, flow_run_id=flow_run)
-            except (Abort, ObjectNotFound):
+                await self.control.propose(flow_run, "CRASHED", f"its process ended by {how}")
                 return
             except Exception:  # noqa: BLE001 - the server may be away for a while
                 await anyio.sleep(_CANCEL_SECONDS)
-            else:
-                return
 
     async def _heed_cancellations(self) -> None:
         """Ends the processes of flow runs that were cancelled or deleted."""
         mine = self._processes.started
         if not mine:
             return
-        states = await self._states(mine)
+        states = await self.control.states(mine)
         for flow_run in mine:
             if self._runs_task_group and states.get(flow_run, "DELETED") in _UNWANTED:
                 self._runs_task_group.start_soon(self._cancel, flow_run)
 
-    async def _states(self, flow_runs: list[UUID]) -> dict[UUID, str]:
-        body = {"flow_runs": {"id": {"any_": [str(f) for f in flow_runs]}}, "limit": _PAGE}
-        answer = await self.client.request("POST", "/flow_runs/filter", json=body)
-        return {UUID(run["id"]): str(run["state_type"]) for run in answer.json()}
-
     async def _cancel(self, flow_run: UUID) -> None:
         await self._processes.end(flow_run)
         with suppress(Exception):  # whoever cancelled it sees that it is still `Cancelling`
-            run = await self.client.read_flow_run(flow_run)
-            if run.state and run.state.is_cancelling():
-                await self._mark_flow_run_as_cancelled(run, {"message": "its process has ended"})
+            if "CANCELLING" in (await self.control.states([flow_run])).values():
+                message = "its process has ended"
+                await self.control.propose(flow_run, "CANCELLED", message, force=True)
 
     async def _every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
         """Does `work` again and again: less often while it fails, but for ever."""
