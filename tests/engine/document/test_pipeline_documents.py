@@ -24,7 +24,7 @@ def shown() -> list[tuple[str, str]]:
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
         for match in BLOCK.finditer(text):
-            if match[1].startswith(OPENINGS):
+            if match[1].startswith(OPENINGS) and "\npools:" not in match[1]:  # that is a fleet
                 line = text[: match.start()].count("\n") + 1
                 found.append((f"{page.relative_to(REPOSITORY)}:{line}", match[1]))
     return found

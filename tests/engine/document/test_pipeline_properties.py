@@ -44,7 +44,7 @@ def kinds() -> Iterator[None]:
 
 
 NAMES = st.text(string.ascii_letters + string.digits + "_-", max_size=12).map(lambda t: "n" + t)
-TEXTS = st.text(min_size=1, max_size=30)
+TEXTS = st.text(min_size=1, max_size=30).filter(lambda text: text[0] != "~")  # a home is looked up
 VALUES = st.recursive(
     st.none()
     | st.booleans()
