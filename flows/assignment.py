@@ -9,8 +9,9 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
 from millrace.engine import halting
+from millrace.engine import halting
+from millrace.engine.exchange.outpost import Courier, take
 from millrace.engine.execution import execute
-from millrace.engine.runs import Runs
 from millrace.engine.settings import settings
 from millrace.engine.telling import Counts
 
