@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from millrace.cli import placements
 from millrace.cli.options import Json, RunName
 from millrace.engine.document.problems import nearest
 from millrace.engine.errors import UsageError
@@ -32,20 +33,28 @@ def why(
 ) -> None:
     """Say of each batch whether it was reused or run, and what had changed.
 
+    Of a run on a fleet it also tells, by time, each decision with what was found of every pool and
+    how the fleet was then, what was sent where, what was moved and why, and how it ended.
+
     Example: millrace why last master
     """
     run = Runs(settings()).find(name)
     if stage is not None:
         _require(run, stage)
-    rows = [row for record in run.records() for row in _row(record, stage)]
+    records = run.records()
+    rows = [row for record in records for row in _row(record, stage)]
+    placed = list(placements.rows(records, stage))
     if as_json:
-        typer.echo(json.dumps(rows, indent=2))
+        typer.echo(json.dumps([*rows, *placed], indent=2))
         return
     for row in rows:
         key = f" [{row['key'][:_KEY_SHOWN]}]" if row["key"] else ""
         reason = f": {row['why']}" if row["why"] else ""
         typer.echo(safe(f"{row['stage']}  {row['item']}{key}  {row['what']}{reason}"))
-    if not rows:
+    for row in placed:
+        for line in placements.lines(row):
+            typer.echo(safe(line))
+    if not (rows or placed):
         typer.echo("nothing was run or reused", err=True)
 
 

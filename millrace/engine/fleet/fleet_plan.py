@@ -73,7 +73,7 @@ class FleetPlan(_Frozen):
 
     `asked` tells whether the server was asked how the pools are; otherwise they are as declared.
     `makespan` is when all would be done, `slot_seconds` how long slots are held in all. A stage's
-    seconds are of slots, too. `late`: the goal's deadline would not be met.
+    seconds are of slots, too. `timed`: the goal has a deadline; `late`: it would not be met.
     """
 
     pipeline: str
@@ -93,6 +93,7 @@ class FleetPlan(_Frozen):
     slot_seconds: float
     cost: float
     budget: float | None
+    timed: bool
     late: bool
     disk: Disk
 

@@ -89,6 +89,7 @@ def make_fleet_plan(
         slot_seconds=round(sum(stage.seconds for stage in stages), 3),
         cost=round(sum(stage.cost for stage in stages), 6),
         budget=budget,
+        timed=wish.deadline is not None,
         late=decision.late or (wish.deadline is not None and makespan > wish.deadline),
         disk=disk_of(sum(stage.bytes for stage in stages), settings),
     )
