@@ -9,7 +9,6 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
 from millrace.engine import halting
-from millrace.engine import halting
 from millrace.engine.exchange.outpost import Courier, take
 from millrace.engine.execution import execute
 from millrace.engine.settings import settings
@@ -25,11 +24,14 @@ from millrace.engine.telling import Counts
 def assignment(run_id: str, assignment_id: str) -> State[Any]:
     """Carries out one assignment of a run on this host; what to do stands in the store.
 
-    The state's data is the counts, or the exception; Prefect's server gets neither.
+    The store is the conductor's own where this host sees it, else the one of its pool. The state's
+    data is the counts, or the exception; Prefect's server gets neither.
     """
     here = settings()
     try:
-        counts = execute(Runs(here).get(run_id), assignment_id, here, halt=halting.event())
+        run = take(run_id, assignment_id, here)
+        with Courier(run, assignment_id, here):
+            counts = execute(run, assignment_id, here, halt=halting.event())
     except Exception as error:  # noqa: BLE001 - its text may hold names: Prefect is told the class
         return Failed(message=type(error).__name__, data=error)
     return Completed(message=told(counts), data=counts)
