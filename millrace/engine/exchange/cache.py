@@ -13,6 +13,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -20,6 +21,8 @@ from pathlib import Path
 
 from millrace.engine.errors import ItemError
 from millrace.engine.files import digest_file
+
+_LEFT_SECONDS = 3600.0  # without a byte more
 
 Fetch = Callable[[Path], bool]
 """Writes the bytes to a path; False when they are not to be had."""
@@ -58,6 +61,7 @@ class Cache:
     def _make_room(self, size: int) -> None:
         """Removes what was used longest ago and is not in use until `size` bytes fit."""
         with self._alone("eviction"):
+            self._clear_leftovers()
             found = sorted(self._entries(), key=lambda e: e[1].st_mtime_ns)
             filled = sum(stat.st_size for _, stat in found) + size
             for path, stat in found:
@@ -66,6 +70,13 @@ class Cache:
                 if stat.st_nlink == 1:
                     path.unlink(missing_ok=True)
                     filled -= stat.st_size
+
+    def _clear_leftovers(self) -> None:
+        """Removes what a killed worker was fetching."""
+        for path in (self._folder / "tmp").iterdir():
+            with suppress(FileNotFoundError):
+                if time.time() - path.stat().st_mtime > _LEFT_SECONDS:
+                    path.unlink()
 
     def _entries(self) -> Iterator[tuple[Path, os.stat_result]]:
         for path in self._folder.glob("[0-9a-f][0-9a-f]/*"):
@@ -111,6 +122,7 @@ def _take(entry: Path, size: int, target: Path) -> bool:
             return False
         except OSError:  # another file system: a copy is in nobody's way
             shutil.copyfile(entry, target)
+            target.chmod(0o444)
         os.utime(entry)
     except FileNotFoundError:
         return False

@@ -8,7 +8,11 @@ from pathlib import Path
 import pytest
 
 from millrace.engine.exchange.places import Place
+from tests.engine.exchange.workplace import Workplace
+from tests.engine.runs.conftest import Workshop, shop
 from tests.s3 import S3, server, use
+
+__all__ = ["shop"]
 
 
 @pytest.fixture(scope="session")
@@ -35,3 +39,14 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture
 def place(url: str) -> Place:
     return Place.open(url, patience=60)
+
+
+@pytest.fixture
+def workplace(shop: Workshop, url: str, tmp_path: Path) -> Workplace:
+    return Workplace(shop, url, tmp_path)
+
+
+@pytest.fixture
+def near(shop: Workshop, tmp_path: Path) -> Workplace:
+    """The same over a folder alone, for what does not depend on the place."""
+    return Workplace(shop, f"file://{tmp_path / 'exchange'}", tmp_path)
