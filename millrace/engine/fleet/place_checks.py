@@ -18,6 +18,7 @@ from millrace.engine.remote import is_remote
 
 SCHEMES = ("s3", "gs", "gcs", "az", "abfs", "abfss", "file")
 
+_CONTAINERS = ("abfs", "abfss")
 _SECRET = re.compile(r"(?i)(secret|password|passwd|token|signature|sig|key|credential)[^=&]*=")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _BLOCK = re.compile(r"[a-z0-9-]+/[a-z0-9-]+")
@@ -148,7 +149,10 @@ def _effective(draft: Draft, store: str, clearance: Label) -> Label:
 
 def _secret(address: str) -> bool:
     """True for an address that holds a password, a key or a signature."""
-    user, _, _ = address.partition("://")[2].partition("/")[0].rpartition("@")
+    scheme, _, rest = address.partition("://")
+    user = rest.partition("/")[0].rpartition("@")[0]
+    if scheme.lower() in _CONTAINERS and ":" not in user:
+        user = ""  # abfs://container@account… is how Azure names a place
     return bool(user or _SECRET.search(address.partition("?")[2]))
 
 

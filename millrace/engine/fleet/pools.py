@@ -10,8 +10,17 @@ import datetime
 import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag, ValidationInfo, model_validator
+from pydantic import (
+    BeforeValidator,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationInfo,
+    WithJsonSchema,
+    model_validator,
+)
 
+from millrace.engine.document import quantities
 from millrace.engine.document.specs import PARTIAL, LabelField, Name, Part, Size, Texts
 from millrace.engine.labels import Label
 
@@ -23,6 +32,7 @@ HOME = "home"
 
 GIB = 1 << 30
 
+_BITS = re.compile(r"(\d+(?:\.\d+)?)\s*([kKMGT]?)(?:bit/s|bps)")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
@@ -49,6 +59,28 @@ def _source(value: object) -> object:
     raise ValueError("must say where the figure is from, such as a price list's address")
 
 
+def _per_second(value: object) -> object:
+    text = value.strip() if isinstance(value, str) else value
+    bits = _BITS.fullmatch(text) if isinstance(text, str) else None
+    try:
+        if bits is not None:
+            return quantities.size(f"{float(bits[1]) / 8:.6f} {bits[2]}B")
+        return quantities.size(text.removesuffix("/s") if isinstance(text, str) else text)
+    except ValueError:
+        raise ValueError("must be a speed such as 100 MB/s or 1 Gbit/s") from None
+
+
+def _seconds(value: object) -> object:
+    if isinstance(value, str):
+        try:
+            return quantities.duration(value).total_seconds()
+        except ValueError:
+            value = None
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    raise ValueError("must be a number of seconds, or a time span such as 3m")
+
+
 Day = Annotated[datetime.date, BeforeValidator(_day)]
 Currency = Annotated[
     str, Field(description="ISO 4217", pattern="^[A-Z]{3}$"), BeforeValidator(_currency)
@@ -57,6 +89,17 @@ Source = Annotated[
     str, Field(description="where the figure is from", pattern=r"\S"), BeforeValidator(_source)
 ]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Speed = Annotated[
+    int,
+    BeforeValidator(_per_second),
+    WithJsonSchema({"type": ["string", "integer"], "examples": ["100 MB/s", "1 Gbit/s"]}),
+]
+Seconds = Annotated[
+    float,
+    Field(allow_inf_nan=False),
+    BeforeValidator(_seconds),
+    WithJsonSchema({"type": ["string", "number"], "examples": [180, "3m"]}),
+]
 Count = Annotated[int, Field(strict=True)]
 
 
@@ -175,9 +218,9 @@ class PoolSpec(Part):
         default=None, ge=1, le=1024, description="of one machine; else one a GPU, or 1"
     )
     store: str = Field(description="the store through which work is exchanged")
-    bandwidth: Size | None = Field(default=None, description="to that store, bytes a second")
-    latency: Number = Field(default=0.0, ge=0, le=3600, description="to that store, seconds")
-    start: Number = Field(
+    bandwidth: Speed | None = Field(default=None, description="to that store, bytes a second")
+    latency: Seconds = Field(default=0.0, ge=0, le=3600, description="to that store, seconds")
+    start: Seconds = Field(
         default=0.0, ge=0, le=86_400, description="until a machine is up, seconds"
     )
     egress: Rate | None = Field(default=None, description="per GiB that leaves for another store")

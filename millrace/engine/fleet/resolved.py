@@ -6,6 +6,7 @@ fleet.pools["burst"].vram, fleet.offers("burst"), fleet.floor_label("/srv/films/
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,6 +126,10 @@ class Fleet:
         """The pool that runs conductors, None when none does."""
         found = [pool for pool in self.pools.values() if pool.spec.runs == "conductors"]
         return found[0] if found else None
+
+    def stale_prices(self, today: datetime.date | None = None) -> tuple[str, ...]:
+        """Returns a line for every price and exchange rate older than 90 days, for plans."""
+        return tuple(prices.stale(self.spec, today or datetime.date.today()))
 
     def in_currency(self, amount: float, currency: str) -> float:
         """Returns an amount in the fleet's currency. Raises UsageError without exchange rate."""

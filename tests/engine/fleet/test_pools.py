@@ -113,6 +113,54 @@ def test_a_pool_takes_no_more_than_its_store_is_cleared_for(fleet: Fleet) -> Non
     assert fleet.pool("burst").effective is Label.INTERNAL
 
 
+@pytest.mark.parametrize(
+    ("written_as", "bytes_a_second"),
+    [
+        ("100 MB/s", 100_000_000), ("100 MB", 100_000_000), ("1 Gbit/s", 125_000_000),
+        ("100 Mbit/s", 12_500_000), ("2 MiB/s", 2 << 20), ("2.5Gbps", 312_500_000),
+    ],
+)  # fmt: skip
+def test_bandwidth_is_written_in_bytes_or_bits(
+    tmp_path: Path, written_as: str, bytes_a_second: int
+) -> None:
+    text = FLEET.replace("    store: bucket\n", f"    store: bucket\n    bandwidth: {written_as}\n")
+    assert written(tmp_path, text).pool("burst").bandwidth == bytes_a_second
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "s3://acme/millrace", "gs://acme_films", "az://films/x", "/srv/exchange",
+        "file:///srv/exchange", "abfs://films@acme.dfs.core.windows.net/millrace",
+    ],
+)  # fmt: skip
+def test_a_store_is_a_bucket_or_a_folder(tmp_path: Path, url: str) -> None:
+    fleet = written(tmp_path, FLEET.replace("s3://acme/millrace", url))
+    assert fleet.stores["bucket"].url == url
+
+
+def test_times_are_seconds_or_written_with_a_unit(tmp_path: Path) -> None:
+    text = FLEET.replace("    slots: 2\n", "    slots: 2\n    start: 3m\n    latency: 0.05\n")
+    spec = written(tmp_path, text).pool("burst").spec
+    assert (spec.start, spec.latency) == (180, 0.05)
+
+
+def test_a_plan_can_say_which_prices_are_old(fleet: Fleet) -> None:
+    assert fleet.stale_prices(TODAY) == ()
+    later = fleet.stale_prices(datetime.date(2027, 2, 1))  # 92 days after 1, 73 after 20 November
+    assert later == (
+        "the own price of the pool 'conductor' is 92 days old",
+        "the own price of the pool 'studio' is 92 days old",
+        "the reserved price of the pool 'burst' is 92 days old",
+        "the on-demand price of the pool 'burst' is 92 days old",
+        "the spot price of the pool 'burst' is 92 days old",
+        "the egress price of the pool 'burst' is 92 days old",
+    )
+    assert "the exchange rate of USD is 100 days old" in fleet.stale_prices(
+        datetime.date(2027, 2, 28)
+    )
+
+
 def test_pools_are_found_by_name_store_and_purpose(fleet: Fleet) -> None:
     assert [pool.name for pool in fleet.pools_named()] == ["conductor", "studio", "burst"]
     assert [pool.name for pool in fleet.pools_named("burst")] == ["burst"]
