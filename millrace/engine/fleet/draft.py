@@ -11,10 +11,10 @@ from pydantic import BaseModel
 from millrace.engine.document import parts
 from millrace.engine.document.problems import Finding, likely, shown
 from millrace.engine.document.specs import Name, Part
+from millrace.engine.fleet.fields import Currency
 from millrace.engine.fleet.pools import (
     HOME,
     Alerts,
-    Currency,
     Exchange,
     FleetSpec,
     Floor,
