@@ -26,6 +26,25 @@ make_root() {
     touch "$folder/bare.made"
 }
 
+# With the tools themselves, where they are installed; the tests hold both to the schemas anyway.
+validate_deployments() {
+    local kinds=$repository/tests/deployments/schemas/kubernetes-1.32
+    if command -v kubectl >/dev/null && command -v kubeconform >/dev/null; then
+        kubectl kustomize "$repository/deployments/kubernetes" | kubeconform -strict -summary \
+            -schema-location "$kinds/{{.ResourceKind}}{{.KindSuffix}}.json"
+    else
+        echo "kubernetes: not validated by kubeconform, which is not here (or kubectl is not)"
+    fi
+    if docker compose version >/dev/null 2>&1; then
+        # Values that stand for those a person sets; the secrets' files need not exist.
+        MILLRACE_MEDIA=/media STORE_KEY_ID=id STORE_KEY=key docker compose \
+            -f "$repository/deployments/compose.yaml" --profile '*' config --quiet
+        echo "compose: $(docker compose version --short) takes it"
+    else
+        echo "compose: not validated by docker compose, which is not here"
+    fi
+}
+
 [ "$(id -u)" -eq 0 ] || fail "it makes file systems: run it as root"
 for program in debootstrap unshare python3; do
     command -v "$program" >/dev/null || fail "it needs $program: apt-get install $program"
@@ -33,4 +52,5 @@ done
 mkdir -p "$folder"
 [ -e "$folder/bare.made" ] || make_root
 PYTHONPATH=$repository/scripts python3 -m imagecheck "$folder" "$repository" "$@"
+validate_deployments
 [ -n "${IMAGE_CHECK_FOLDER:-}" ] || rm -rf "$folder"

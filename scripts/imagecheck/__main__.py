@@ -8,6 +8,7 @@ what would have been copied out of it is listed as not copied.
 
 from __future__ import annotations
 
+import fnmatch
 import os
 import sys
 import time
@@ -147,6 +148,23 @@ def prove(builder: Builder, target: str, root: Root) -> int:
     return failed
 
 
+def unresolved(builder: Builder, root: Root, absent: Sequence[str]) -> list[str]:
+    """Returns the libraries that ONNX Runtime's CUDA provider needs and nothing would bring.
+
+    `absent` are the files that the image copies out of one that is not here.
+    """
+    command = "ldd /opt/millrace/lib/python3.11/site-packages/onnxruntime/capi/*_cuda.so"
+    said = builder.smoke(root, command, builder.folder / "worker-gpu.volume").stdout
+    wanted = [line.split()[0] for line in said.splitlines() if "not found" in line]
+    if not wanted:
+        return ["(ldd named none: was the provider there?)"]
+    return [
+        name
+        for name in wanted
+        if not any(fnmatch.fnmatch(name, Path(each).name) for each in absent)
+    ]
+
+
 def main(arguments: Sequence[str]) -> int:
     """Returns the exit code."""
     folder, context = Path(arguments[0]).resolve(), Path(arguments[1]).resolve()
@@ -165,6 +183,13 @@ def main(arguments: Sequence[str]) -> int:
         bare = builder.size("bare") / MIB
         say(f"{target}: {own + bare:.0f} MiB, of which {bare:.0f} MiB are the bare Debian")
         failed += prove(builder, target, done[target])
+        if target == "worker-gpu":
+            copied = [each.text.split()[:-1] for each in all_stages[target].instructions
+                      if each.options.get("from") == "cuda"]  # fmt: skip
+            left = unresolved(builder, done[target], [name for names in copied for name in names])
+            failed += bool(left)
+            verdict = f"FAILED nothing brings {', '.join(left)}" if left else "ok    "
+            say(f"{target}: {verdict} the CUDA libraries that ONNX Runtime needs are copied")
     say("all steps hold" if not failed else f"{failed} failed")
     return 1 if failed else 0
 
