@@ -135,6 +135,13 @@ def test_a_broken_fleet_stops_advice_with_its_problems(shipped: Path) -> None:
     assert "no store is called 'buckte'" in str(error)
 
 
+def test_pools_without_a_fleet_says_how_to_get_one() -> None:
+    error = run().exception
+    assert isinstance(error, UsageError)
+    assert "there is no fleet" in str(error)
+    assert "docs/pools.md" in error.hint
+
+
 def test_names_are_completed(shipped: Path) -> None:
     assert pools.complete_pools("b") == ["box", "burst"]
     assert pools.complete_workloads("d") == ["documents"]
