@@ -10,7 +10,7 @@ is placed again for an earlier one.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from millrace.engine.expansion import Node
@@ -26,6 +26,7 @@ from millrace.engine.foresight import Foreseen, foresee
 from millrace.engine.hosts.devices import Host
 from millrace.engine.placement.decision import place
 from millrace.engine.placement.model import Aim, Decision, Group, Piece, PoolState, Snapshot
+from millrace.engine.placement.problem import delay
 from millrace.engine.plan import Source, StagePlan
 from millrace.engine.planning import disk_of, goal_of, schedule_of, stage_plan
 from millrace.engine.runs import Order
@@ -115,33 +116,38 @@ def _work(foreseen: Foreseen, groups: Groups) -> _Work:
 def _decide(foreseen: Foreseen, work: _Work, state: Snapshot, wish: Aim) -> tuple[Decision, float]:
     """Returns where the work goes and when all is done."""
     decision = place(work.groups, work.pieces, state, wish)
-    makespan = max(decision.makespan, _longest(foreseen, work, decision))
+    makespan = max(decision.makespan, _longest(foreseen, work, state, decision))
     if wish.deadline is None or decision.late or makespan <= wish.deadline:
         return decision, makespan
     tight, span = wish.deadline, makespan
     for _ in range(_TIGHTENED):
         tight *= wish.deadline / span
         other = place(work.groups, work.pieces, state, replace(wish, deadline=tight))
-        span = max(other.makespan, _longest(foreseen, work, other))
+        span = max(other.makespan, _longest(foreseen, work, state, other))
         if span <= wish.deadline:
             return replace(other, late=False), span
     return decision, makespan
 
 
-def _longest(foreseen: Foreseen, work: _Work, decision: Decision) -> float:
-    """Returns the seconds of the longest way of an item through its stages, queues left out."""
-    takes = {placed.key: placed.seconds for placed in decision.placed}
+def _longest(foreseen: Foreseen, work: _Work, state: Snapshot, decision: Decision) -> float:
+    """Returns when the last item is through its stages if none ever waited for another."""
+    free = {pool.name: delay(pool) for pool in state.pools}
+    placed = {one.key: one for one in decision.placed}
+
+    def after(start: float, keys: Iterable[str]) -> float:
+        ends = [max(start, free[p.pool]) + p.seconds for k in keys if (p := placed.get(k))]
+        return max(ends, default=start)
+
     done: dict[str, dict[str, float]] = {}
     for name, node in foreseen.nodes.items():
         before = _before(node, done)
         done[name] = {}
         for item, entry in foreseen.seen[name].items():
             join = entry.cut.join if entry.cut else ""
-            pieces = work.items.get((name, item), [])
-            parts = [takes.get(piece.key, 0.0) for piece in pieces if piece.key != join]
-            joins = [takes.get(piece.key, 0.0) for piece in pieces if piece.key == join]
+            keys = [piece.key for piece in work.items.get((name, item), [])]
             start = before.get(item, max(before.values(), default=0.0) if node.spec.all else 0.0)
-            done[name][item] = start + max(parts, default=0.0) + sum(joins)
+            parts = after(start, (key for key in keys if key != join))
+            done[name][item] = after(parts, (key for key in keys if key == join))
     return max((end for ends in done.values() for end in ends.values()), default=0.0)
 
 
