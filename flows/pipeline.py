@@ -8,6 +8,7 @@ from typing import Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
+from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
 from millrace.engine.conductor import Conductor
@@ -23,9 +24,14 @@ from millrace.engine.settings import Settings, settings
 from millrace.flows.assignment import assignment
 
 
+def _named() -> str:
+    given = flow_run.parameters
+    return str(given.get("run_id") or given.get("scheduled") or "")
+
+
 @flow(
     name="millrace-pipeline",
-    flow_run_name="{run_id}{scheduled}",
+    flow_run_name=_named,
     persist_result=False,
     validate_parameters=False,
 )
