@@ -35,7 +35,8 @@ class Bucket:
 
     def __init__(self, url: str, endpoint: str | None, region: str | None) -> None:
         scheme = urlsplit(url).scheme
-        options = _s3_options(endpoint, region) if scheme in ("s3", "s3a") else {}
+        self._is_s3 = scheme in ("s3", "s3a")
+        options = _s3_options(endpoint, region) if self._is_s3 else {}
         try:
             import fsspec
 
@@ -101,10 +102,11 @@ class Bucket:
 
     def list(self, prefix: str) -> list[str]:
         """Returns the names that begin with `prefix`."""
-        head = prefix.rpartition("/")[0]
+        head, _, tail = prefix.rpartition("/")
         folder = self._path(head) if head else self._root
+        narrow = {"prefix": tail} if tail and self._is_s3 else {}  # one request instead of many
         try:
-            found = self._fs.find(folder)
+            found = self._fs.find(folder, **narrow)
         except Exception as error:
             if _is_absent(error):
                 return []

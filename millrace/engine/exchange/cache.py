@@ -29,7 +29,8 @@ Fetch = Callable[[Path], bool]
 
 
 class Cache:
-    """Holds at most `limit` bytes, except for what is in use. Safe for many processes at once."""
+    """Holds at most `limit` bytes. What does not fit beside what is in use is not kept. Safe for
+    many processes at once."""
 
     def __init__(self, folder: Path, limit: int) -> None:
         self._folder, self._limit = folder, limit
@@ -42,34 +43,35 @@ class Cache:
         Returns how many bytes were fetched. Raises ItemError `missing_input` or `damaged_input`
         when they are not to be had or not what they should be; OSError when the disk is full.
         """
-        if size > self._limit:
-            fetch_whole(digest, size, target, fetch)
-            return size
         entry = self._folder / digest[:2] / digest
         with self._alone(digest):
             if _take(entry, size, target):
                 return 0
-            self._make_room(size)
+            if not self._make_room(size):
+                fetch_whole(digest, size, target, fetch)
+                return size
             part = self._folder / "tmp" / uuid.uuid4().hex
             fetch_whole(digest, size, part, fetch)
+            _name(part, target)  # before others see it: then it is in use from the first moment
             entry.parent.mkdir(exist_ok=True)
             part.replace(entry)
-            if not _take(entry, size, target):
-                raise ItemError("missing_input", f"the cache lost {digest[:12]}")
+            self._make_room(0)  # others may have found the same room
             return size
 
-    def _make_room(self, size: int) -> None:
-        """Removes what was used longest ago and is not in use until `size` bytes fit."""
+    def _make_room(self, size: int) -> bool:
+        """Removes what was used longest ago and is not in use until `size` bytes fit.
+
+        Returns False when they do not: everything else is in use.
+        """
         with self._alone("eviction"):
             self._clear_leftovers()
             found = sorted(self._entries(), key=lambda e: e[1].st_mtime_ns)
             filled = sum(stat.st_size for _, stat in found) + size
-            for path, stat in found:
-                if filled <= self._limit:
-                    return
-                if stat.st_nlink == 1:
+            for path, stat in found if size <= self._limit else ():
+                if filled > self._limit and stat.st_nlink == 1:
                     path.unlink(missing_ok=True)
                     filled -= stat.st_size
+            return filled <= self._limit
 
     def _clear_leftovers(self) -> None:
         """Removes what a killed worker was fetching."""
@@ -116,17 +118,22 @@ def _take(entry: Path, size: int, target: Path) -> bool:
         if entry.stat().st_size != size:
             entry.unlink()
             return False
-        try:
-            os.link(entry, target)
-        except FileNotFoundError:
-            return False
-        except OSError:  # another file system: a copy is in nobody's way
-            shutil.copyfile(entry, target)
-            target.chmod(0o444)
+        _name(entry, target)
         os.utime(entry)
     except FileNotFoundError:
-        return False
+        return target.exists()
     return True
+
+
+def _name(entry: Path, target: Path) -> None:
+    """Gives a file a second name; a copy where that cannot be, which is in nobody's way."""
+    try:
+        os.link(entry, target)
+    except FileNotFoundError:
+        raise
+    except OSError:  # another file system
+        shutil.copyfile(entry, target)
+        target.chmod(0o444)
 
 
 def _locked(path: Path) -> int:

@@ -120,9 +120,10 @@ class _Round:
 
     def listen(self) -> None:
         """Looks whether the work is still wanted, and leaves the word where execution looks."""
-        if self._place.size(parcels.stop_name(self._run.id)) is not None:
+        words = self._place.list(parcels.stop_name(self._run.id))
+        if parcels.stop_name(self._run.id) in words:
             (self._run.folder / "stop").touch()
-        if self._place.size(parcels.stop_name(self._run.id, self._name)) is not None:
+        if parcels.stop_name(self._run.id, self._name) in words:
             self._run.revoke(self._name)
 
     def ship(self) -> None:

@@ -35,7 +35,7 @@ class Forger:
     def __init__(self, near: Workplace) -> None:
         self.near = near
         near.shop.file("a.txt", b"x" * 19)
-        self.run, self.order = near.planned()
+        self.run, self.order = near.drawn_up()
         (self.job,) = self.order.jobs
         self.depot: Depot = near.depot()
         self.segments = 0
@@ -278,7 +278,7 @@ def test_a_replayed_journal_tells_nothing_twice(forger: Forger) -> None:
     assert forger.collect() == first
     again = forger.near.depot()
     again.collect(forger.run, [forger.order.id])
-    assert [e for e in forger.near.told(forger.run, forger.order.id)][: len(first)] == first
+    assert forger.near.told(forger.run, forger.order.id)[: len(first)] == first
     assert len(forger.near.events(forger.run, forger.order.id, "done")) == 1
 
 

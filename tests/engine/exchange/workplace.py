@@ -7,8 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from millrace.engine.assignments import Assignment
+from millrace.engine.assignments import Assignment, Job, Material
+from millrace.engine.batches import Recipe, cut
 from millrace.engine.conductor import Conductor
 from millrace.engine.dispatch import HereDesk
 from millrace.engine.exchange.depot import Depot
@@ -16,11 +18,15 @@ from millrace.engine.exchange.outpost import Courier, take
 from millrace.engine.exchange.parcels import Parcel, parcel_name
 from millrace.engine.exchange.places import Place
 from millrace.engine.execution import execute
-from millrace.engine.hosts.devices import inventory
+from millrace.engine.hosts.devices import Device, inventory
+from millrace.engine.items import Item, Origin, read
 from millrace.engine.labels import Label
+from millrace.engine.measurements import Measurements
 from millrace.engine.outcome import Outcome
+from millrace.engine.remote import Remote
 from millrace.engine.runs import Order, Run, Runs
 from millrace.engine.settings import Settings, settings
+from millrace.engine.stages import Needs, Outline, Span
 from millrace.engine.store import Store
 from millrace.engine.telling import Counts
 from tests.engine.runs.conftest import PIPELINE, Workshop
@@ -91,22 +97,23 @@ class Workplace:
         with Courier(far, name, here, **how):  # type: ignore[arg-type]
             return execute(far, name, here)
 
-    def planned(self, text: str = PIPELINE) -> tuple[Run, Assignment]:
-        """A run with its first assignment written down and nothing done: made by a conductor whose
-        dispatch refuses to work."""
+    def drawn_up(self, text: str = PIPELINE, **params: object) -> tuple[Run, Assignment]:
+        """A run with one assignment, written down by hand: a batch for each file of `in/`."""
         run, order = self.create(text)
-        seen: list[str] = []
-
-        def dispatch(name: str) -> None:
-            seen.append(name)
-            run.request_stop("the test")
-
-        host = inventory()
-        Conductor(
-            run, order, settings(), host, partial(HereDesk, run, host, dispatch=dispatch)
-        ).conduct()
-        (run.folder / "stop").unlink()
-        return run, Assignment.read(run.assignments, seen[0])
+        given = {"cut": 10**9, "open_fails": False, "pause": 0.0, "memory": 0} | params
+        files = sorted((self.shop.folder / "in").iterdir())
+        assignment = Assignment(
+            id="a0001",
+            stage="one",
+            kind="faults.bytes",
+            params=given,
+            needs=Needs(),
+            device=Device(cores=1, memory=1 << 30),
+            jobs=tuple(_job(path, given, run.folder) for path in files),
+            label=order.pipeline.effective_label,
+        )
+        assignment.save(run.assignments)
+        return run, assignment
 
     def told(self, run: Run, name: str) -> list[dict[str, object]]:
         """Everything the local journal has of an assignment."""
@@ -125,3 +132,25 @@ class Workplace:
         skip = ("leases", "measurements", "store/lock", "cache/locks")
         found = (str(p.relative_to(home)) for p in home.rglob("*") if p.is_file())
         return sorted(name for name in found if not name.startswith(skip))
+
+
+def _job(path: Path, params: dict[str, Any], folder: Path) -> Job:
+    size = path.stat().st_size
+    item = Item(path.name, Origin(path.stem, path.stem, ".txt"), Label.INTERNAL, path)
+    cache = Measurements(folder / "measurements.db")
+    item = read(item, cache, Remote(folder))
+    cache.close()
+    recipe = Recipe(
+        kind="faults.bytes", version=1, params=params, inputs={"": item.digests[0]}, profile={}
+    )
+    (share,) = cut(recipe.digest, [Span(stop=size)], size)
+    return Job(
+        key=share.key,
+        material=Material.of(item, {}),
+        outline=Outline(media_type="text/plain", size=size),
+        recipe=recipe,
+        span=share.span,
+        whole=True,
+        units=share.units,
+        load=share.load,
+    )
