@@ -18,6 +18,7 @@ class Division:
     """Every job's lane, by the jobs' order (None: left out), and what comes of it."""
 
     choice: tuple[int | None, ...]
+    takes: tuple[tuple[float, float], ...]  # seconds and cost
     makespan: float
     cost: float
 
@@ -82,9 +83,9 @@ class Board:
             and self.spots[pool][slot] + seconds > self.problem.closes * (1 + EASE)
         )
 
-    def put(self, job: int, lane: int, slot: int) -> None:
-        """Puts a job into a slot."""
-        take = self.problem.take(self.problem.jobs[job], lane)
+    def put(self, job: int, lane: int, slot: int, take: tuple[float, float] | None = None) -> None:
+        """Puts a job into a slot; `take` where its seconds and cost there are known already."""
+        take = take or self.problem.take(self.problem.jobs[job], lane)
         self.where[job], self.takes[job] = (lane, slot), take
         self._add(lane, slot, take[0], take[1])
 
@@ -101,6 +102,7 @@ class Board:
         """Returns where everything is now."""
         return Division(
             tuple(None if w is None else w[0] for w in self.where),
+            tuple(self.takes),
             self.end,
             math.fsum(cost for _, cost in self.takes),
         )

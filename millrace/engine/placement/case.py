@@ -96,7 +96,7 @@ class Case:
 
     def problem(self, room: Room) -> Problem:
         """Returns what is to be divided, in spot lanes only what leaves room for a restart."""
-        jobs = tuple(room.narrowed(job, self.lanes, self.paces) for job in self.jobs)
+        jobs = room.narrowed(self.jobs, self.lanes, self.paces)
         return self._problem(jobs, room.closes, restart=False)
 
     def restarted(self) -> Problem:
@@ -117,12 +117,12 @@ class Case:
         """Returns the division in the words of the contract."""
         placed = []
         waiting = dict(self.waiting)
-        for job, lane in zip(problem.jobs, division.choice, strict=True):
+        for job, lane, take in zip(problem.jobs, division.choice, division.takes, strict=True):
             if lane is None:
                 waiting[job.key] = MONEY
                 continue
             where = self.lanes[lane]
-            placed.append(Placed(job.key, where.name, where.basis, *problem.take(job, lane)))
+            placed.append(Placed(job.key, where.name, where.basis, *take))
         late = aim.deadline is not None and division.makespan > aim.deadline * (1 + EASE)
         asked = Asked(self.pools, problem, division.choice, aim)
         return Decision(

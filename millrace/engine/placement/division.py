@@ -10,87 +10,148 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, Self
 
 from millrace.engine.placement import exact
 from millrace.engine.placement.board import EASE, Board, Division
-from millrace.engine.placement.fluid import Kind, kinds, pour, pour_soonest, stack, whole
+from millrace.engine.placement.fluid import (
+    Kind,
+    cheapest_lanes,
+    cost_of,
+    kinds,
+    narrowed,
+    pour,
+    pour_soonest,
+    stack,
+    whole,
+)
 from millrace.engine.placement.greedy import fill
 from millrace.engine.placement.improve import afford, cheapen, hasten, mend
 from millrace.engine.placement.model import Aim
-from millrace.engine.placement.problem import Job, Problem
+from millrace.engine.placement.problem import Problem
 
 _BY_HAND = 60_000  # jobs × lanes up to which they are also placed one by one
 
 
 def divide(problem: Problem, aim: Aim) -> Division:
     """Returns the best division found; what the budget does not cover is left out."""
-    horizon = math.inf if aim.deadline is None else aim.deadline
-    budget = math.inf if aim.budget is None else aim.budget
-    ways = [problem]
-    if any(lane.spot for lane in problem.lanes):
-        ways.append(_only(problem, lambda lane: not problem.lanes[lane].spot))
-        ways.append(_only(ways[1], lambda lane: problem.lanes[lane].basis == "on_demand"))
-    distinct = {way.jobs: way for way in ways}
-    found = [_affordable(way, horizon, budget, aim.prefer) for way in distinct.values()]
-
-    def rank(division: Division) -> tuple[float, ...]:
-        goal = (division.cost, division.makespan)
-        late = division.makespan > horizon * (1 + EASE)
-        if late or aim.prefer == "fastest":
-            goal = (division.makespan, division.cost)
-        return (-division.placed, late, *goal)
-
-    return min(found, key=rank)
+    goal, lanes = Goal.of(aim), problem.lanes
+    classes = kinds(problem)
+    best = _affordable(problem, classes, goal)
+    if not any(lane.spot for lane in lanes):
+        return best
+    for wanted in (
+        lambda lane: not lanes[lane].spot,
+        lambda lane: lanes[lane].basis == "on_demand",
+    ):
+        if _could_be_better(problem, narrowed(problem, classes, wanted), best, goal):
+            problem = problem.narrowed(wanted)
+            best = min(best, _affordable(problem, kinds(problem), goal), key=goal.rank)
+    return best
 
 
-def soonest(problem: Problem, budget: float = math.inf) -> Division:
-    """Returns the division that ends first within a budget that covers all jobs."""
-    return _soonest(problem, kinds(problem), budget).division()
+def time_needed(problem: Problem) -> float:
+    """Returns by when all jobs that can be done without spot can be, whatever that costs.
+
+    Of very many jobs a bound is taken: no slot ends later than a fluid would, and one job more for
+    what is rounded and one for what stands last.
+    """
+    if _few(problem):
+        problem = problem.narrowed(lambda lane: not problem.lanes[lane].spot)
+        return _soonest(problem, kinds(problem), math.inf).end
+    classes = narrowed(problem, kinds(problem), lambda lane: not problem.lanes[lane].spot)
+    fluid = pour_soonest(problem, classes)
+    longest = max(min(kind.longest.values()) for kind in classes)
+    return math.inf if fluid is None else fluid + 2 * longest
 
 
-def _only(problem: Problem, wanted: Callable[[int], bool]) -> Problem:
-    """Returns the problem with the wanted lanes alone, where a job has any of them."""
+@dataclass(frozen=True)
+class Goal:
+    """What is wanted, infinite where there is no limit."""
 
-    def narrowed(job: Job) -> Job:
-        kept = tuple(filter(wanted, job.lanes))
-        return dataclasses.replace(job, lanes=kept) if kept else job
+    prefer: Literal["cheapest", "fastest"]
+    horizon: float
+    budget: float
 
-    return dataclasses.replace(problem, jobs=tuple(map(narrowed, problem.jobs)))
+    @classmethod
+    def of(cls, aim: Aim) -> Self:
+        """Returns the goal of an aim."""
+        return cls(
+            aim.prefer,
+            math.inf if aim.deadline is None else aim.deadline,
+            math.inf if aim.budget is None else aim.budget,
+        )
+
+    def late(self, end: float) -> bool:
+        """True when that is after the deadline."""
+        return end > self.horizon * (1 + EASE)
+
+    def rank(self, division: Division) -> tuple[float, ...]:
+        """Returns what orders divisions, the best first."""
+        late = self.late(division.makespan)
+        if late or self.prefer == "fastest":
+            return -division.placed, late, division.makespan, division.cost
+        return -division.placed, late, division.cost, division.makespan
 
 
-def _affordable(problem: Problem, horizon: float, budget: float, prefer: str) -> Division:
+def _could_be_better(
+    problem: Problem, classes: tuple[Kind, ...], best: Division, goal: Goal
+) -> bool:
+    """True unless a bound shows that no division of these classes is better than the best."""
+    if _few(problem) or goal.late(best.makespan):
+        return True
+    if goal.prefer == "fastest":
+        return False  # the lanes that are left were open to the best as well
+    shares = pour(problem, classes, goal.horizon)
+    return shares is not None and cost_of(classes, shares) < best.cost
+
+
+def _few(problem: Problem) -> bool:
+    """True where there is time to look at every job in every lane."""
+    return len(problem.jobs) * len(problem.lanes) <= _BY_HAND
+
+
+def _affordable(problem: Problem, classes: tuple[Kind, ...], goal: Goal) -> Division:
     """Divides as many jobs as the budget covers, those that cost least first."""
-    if math.isinf(budget):
-        return _divide(problem, horizon, budget, prefer)
+    if math.isinf(goal.budget):
+        return _divide(problem, classes, goal)
     spent, covered = 0.0, []
-    for cost, index in sorted((_least(problem, job), i) for i, job in enumerate(problem.jobs)):
-        if spent + cost > budget * (1 + EASE):
+    cheapest = cheapest_lanes(problem, classes)
+    costs = (problem.take(problem.jobs[job], lane)[1] for job, lane in cheapest.items())
+    for cost, index in sorted(zip(costs, cheapest, strict=True)):
+        if spent + cost > goal.budget * (1 + EASE):
             break
         spent += cost
         covered.append(index)
     if len(covered) == len(problem.jobs):
-        return _divide(problem, horizon, budget, prefer)
+        return _divide(problem, classes, goal)
     covered.sort()
     part = dataclasses.replace(problem, jobs=tuple(problem.jobs[i] for i in covered))
-    found = _divide(part, horizon, budget, prefer)
+    found = _divide(part, kinds(part), goal)
     choice = dict(zip(covered, found.choice, strict=True))
-    return dataclasses.replace(found, choice=tuple(choice.get(i) for i in range(len(problem.jobs))))
+    takes = dict(zip(covered, found.takes, strict=True))
+    everything = range(len(problem.jobs))
+    return dataclasses.replace(
+        found,
+        choice=tuple(choice.get(i) for i in everything),
+        takes=tuple(takes.get(i, (0.0, 0.0)) for i in everything),
+    )
 
 
-def _divide(problem: Problem, horizon: float, budget: float, prefer: str) -> Division:
-    classes = kinds(problem)
-    if prefer == "cheapest":
-        board = _least_cost(problem, classes, horizon, budget)
-        if board is not None:
-            return board.division()
-    board = _soonest(problem, classes, budget)
-    # As cheap as it goes without ending later than it has to.
-    end = max(board.end, horizon) if prefer == "cheapest" and math.isfinite(horizon) else board.end
-    cheaper = _least_cost(problem, classes, end, budget)
-    if cheaper is not None and cheaper.cost < board.cost:
-        board = cheaper
-    cheapen(board, end)
+def _divide(problem: Problem, classes: tuple[Kind, ...], goal: Goal) -> Division:
+    end = goal.horizon
+    board = None
+    if goal.prefer == "cheapest":
+        board = _least_cost(problem, classes, end, goal.budget)
+    if board is None:
+        board = _soonest(problem, classes, goal.budget)
+        # As cheap as it goes without ending later than it has to.
+        end = board.end if goal.prefer == "fastest" or goal.late(board.end) else end
+        cheaper = _least_cost(problem, classes, end, goal.budget)
+        if cheaper is not None and cheaper.cost < board.cost:
+            board = cheaper
+        cheapen(board, end)
     return board.division()
 
 
@@ -110,7 +171,7 @@ def _least_cost(
         boards.append(board)
         if board.sound and board.end <= horizon * (1 + EASE):
             break
-    if len(problem.jobs) * len(problem.lanes) <= _BY_HAND:
+    if _few(problem):
         boards.append(fill(problem, horizon))
     for board in boards:
         cheapen(board, horizon)
@@ -127,19 +188,23 @@ def _least_cost(
 
 def _soonest(problem: Problem, classes: tuple[Kind, ...], budget: float) -> Board:
     """Returns the division that ends first; one in the cheapest lanes must be within the budget."""
-    boards = [_cheapest(problem, classes)]
+    boards = []
     end = pour_soonest(problem, classes, budget)
     shares = None if end is None else pour(problem, classes, end * (1 + 1e-6), budget)
     if shares is not None:
         boards.append(whole(problem, classes, shares))
-    if len(problem.jobs) * len(problem.lanes) <= _BY_HAND:
+    if _few(problem):
         boards.append(fill(problem, 0.0, "end"))
     for board in boards:
         mend(board, math.inf)
-        afford(board, budget)
+        if board.cost > budget:
+            afford(board, cheapest_lanes(problem, classes), budget)
         hasten(board, budget)
     sound = [board for board in boards if board.sound and board.cost <= budget * (1 + EASE)]
-    best = min(sound or boards[:1], key=lambda board: (board.end, board.cost))
+    best = min(sound, key=lambda board: (board.end, board.cost), default=None)
+    if best is None:
+        best = _cheapest(problem, classes)
+        hasten(best, budget)
     if exact.small(problem, classes):
         better = exact.least_end(problem, classes, budget, best.end)
         if better is not None and better.end < best.end:
@@ -149,16 +214,6 @@ def _soonest(problem: Problem, classes: tuple[Kind, ...], budget: float) -> Boar
 
 def _cheapest(problem: Problem, classes: tuple[Kind, ...]) -> Board:
     """Returns every job in its cheapest lane, spread where lanes cost the same."""
-    if len(problem.jobs) * len(problem.lanes) <= _BY_HAND:
+    if _few(problem):
         return fill(problem, math.inf)
-    choice = {}
-    for kind in classes:
-        few = sorted(kind.takes, key=lambda lane: (kind.takes[lane][1], lane))[:3]
-        for job in kind.jobs:
-            known = problem.jobs[job]
-            choice[job] = min(few, key=lambda lane: (problem.take(known, lane)[1], lane))
-    return stack(problem, choice)
-
-
-def _least(problem: Problem, job: Job) -> float:
-    return min(problem.take(job, lane)[1] for lane in job.lanes)
+    return stack(problem, cheapest_lanes(problem, classes))

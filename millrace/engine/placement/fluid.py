@@ -17,11 +17,11 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from millrace.engine.placement.board import EASE, Board
-from millrace.engine.placement.problem import Problem
+from millrace.engine.placement.problem import Bulk, Problem
 from millrace.engine.placement.solver import Program, solve
 
 _COLUMNS = 16_000
@@ -50,7 +50,25 @@ def kinds(problem: Problem) -> tuple[Kind, ...]:
     found = []
     for (_, lanes), indices in together.items():
         for bucket in _buckets(problem, indices, buckets, exact):
-            found.append(_kind(problem, bucket, lanes, exact))
+            found.append(_kind(problem, bucket, lanes))
+    return tuple(found)
+
+
+def narrowed(
+    problem: Problem, classes: Sequence[Kind], wanted: Callable[[int], bool]
+) -> tuple[Kind, ...]:
+    """Returns the classes with the wanted lanes alone, where a class has any of them."""
+    found = []
+    for kind in classes:
+        kept = tuple(filter(wanted, kind.takes)) or tuple(kind.takes)
+        found.append(
+            Kind(
+                kind.jobs,
+                any(not problem.lanes[lane].spot for lane in kept),
+                {lane: kind.longest[lane] for lane in kept},
+                {lane: kind.takes[lane] for lane in kept},
+            )
+        )
     return tuple(found)
 
 
@@ -106,6 +124,26 @@ def pour_soonest(
     return best
 
 
+def cost_of(classes: Sequence[Kind], shares: Sequence[dict[int, float]]) -> float:
+    """Returns what a pouring costs, which no division of whole jobs can undercut."""
+    return math.fsum(
+        part * kind.takes[lane][1]
+        for kind, share in zip(classes, shares, strict=True)
+        for lane, part in share.items()
+    )
+
+
+def cheapest_lanes(problem: Problem, classes: Sequence[Kind]) -> dict[int, int]:
+    """Returns the cheapest lane of each job: of all its lanes, or of its class's cheapest five."""
+    choice = {}
+    for kind in classes:
+        few = sorted(kind.takes, key=lambda lane: (kind.takes[lane][1], lane))[:5]
+        for job in kind.jobs:
+            known = problem.jobs[job]
+            choice[job] = min(few, key=lambda lane: (problem.take(known, lane)[1], lane))
+    return choice
+
+
 def whole(problem: Problem, classes: Sequence[Kind], shares: Sequence[dict[int, float]]) -> Board:
     """Returns a board with every job in one lane, as near to the shares as whole jobs allow."""
     choice: dict[int, int] = {}
@@ -127,15 +165,15 @@ def stack(problem: Problem, choice: dict[int, int]) -> Board:
         [(delay, slot) for slot in range(count)]
         for delay, count in zip(problem.delays, problem.slots, strict=True)
     ]
+    takes = {job: problem.take(problem.jobs[job], lane) for job, lane in choice.items()}
     ordered = sorted(
-        (not problem.lanes[lane].spot, -problem.take(problem.jobs[job], lane)[0], job)
-        for job, lane in choice.items()
+        (not problem.lanes[lane].spot, -takes[job][0], job) for job, lane in choice.items()
     )
     for _, negative, job in ordered:
         lane = choice[job]
         heap = heaps[problem.lanes[lane].pool]
         end, slot = heap[0]
-        board.put(job, lane, slot)
+        board.put(job, lane, slot, takes[job])
         heapq.heapreplace(heap, (end - negative, slot))
     return board
 
@@ -227,30 +265,30 @@ def _shares(
 
 
 def _buckets(problem: Problem, indices: list[int], count: int, exact: bool) -> list[list[int]]:
-    def size(index: int) -> tuple[float, int, int]:
-        job = problem.jobs[index]
-        return job.load, job.bytes_in, job.bytes_out
-
-    ordered = sorted(indices, key=lambda index: (*(-part for part in size(index)), index))
-    distinct: dict[tuple[float, int, int], list[int]] = {}
-    for index in ordered:
-        distinct.setdefault(size(index), []).append(index)
-    if len(distinct) <= count or (exact and len(distinct) * len(ordered) < 4000):
+    sizes = {
+        index: (job.load, job.bytes_in, job.bytes_out)
+        for index, job in ((index, problem.jobs[index]) for index in indices)
+    }
+    ordered = sorted(indices, key=sizes.__getitem__, reverse=True)
+    different = len(set(sizes.values()))
+    if different <= count or (exact and different * len(ordered) < 4000):
+        distinct: dict[tuple[float, int, int], list[int]] = {}
+        for index in ordered:
+            distinct.setdefault(sizes[index], []).append(index)
         return list(distinct.values())
     step = -(-len(ordered) // count)
     return [ordered[i : i + step] for i in range(0, len(ordered), step)]
 
 
-def _kind(problem: Problem, indices: list[int], lanes: tuple[int, ...], exact: bool) -> Kind:
+def _kind(problem: Problem, indices: list[int], lanes: tuple[int, ...]) -> Kind:
     jobs = [problem.jobs[index] for index in indices]
-    sample = jobs if exact else jobs[:: -(-len(jobs) // 40)]
-    scale = len(jobs) / len(sample)
-    takes, longest = {}, {}
-    for lane in lanes:
-        each = [problem.take(job, lane) for job in sample]
-        takes[lane] = (
-            scale * math.fsum(t[0] for t in each),
-            scale * math.fsum(t[1] for t in each),
-        )
-        longest[lane] = max(t[0] for t in each)
-    return Kind(tuple(indices), jobs[0].bound(problem.lanes), longest, takes)
+    bulk, group = Bulk.of(jobs), jobs[0].group
+    return Kind(
+        jobs=tuple(indices),
+        bound=jobs[0].bound(problem.lanes),
+        longest={
+            lane: problem.paces[group, lane].take(bulk.longest, bulk.heaviest, 0)[0]
+            for lane in lanes
+        },
+        takes={lane: problem.paces[group, lane].total(bulk) for lane in lanes},
+    )

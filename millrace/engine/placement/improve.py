@@ -6,6 +6,7 @@ Every step is taken only if it helps and breaks nothing, and their number is bou
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from millrace.engine.placement.board import EASE, Board
 
@@ -22,17 +23,15 @@ def mend(board: Board, horizon: float, budget: float = math.inf) -> None:
         board.put(job, *(found or (lane, slot)))
 
 
-def afford(board: Board, budget: float) -> None:
-    """Moves jobs to cheaper lanes, the greatest savings first, until the budget covers all."""
+def afford(board: Board, cheapest: Mapping[int, int], budget: float) -> None:
+    """Moves jobs to their cheapest lanes, the greatest savings first, until the budget covers
+    all."""
     problem = board.problem
-    if board.cost <= budget * (1 + EASE):
-        return
     savings = []
-    for job, known in enumerate(problem.jobs):
-        cheapest = min(known.lanes, key=lambda lane: (problem.take(known, lane)[1], lane))
-        saving = board.takes[job][1] - problem.take(known, cheapest)[1]
+    for job, lane in cheapest.items():
+        saving = board.takes[job][1] - problem.take(problem.jobs[job], lane)[1]
         if saving > 0:
-            savings.append((-saving, job, cheapest))
+            savings.append((-saving, job, lane))
     for _, job, lane in sorted(savings):
         if board.cost <= budget * (1 + EASE):
             return
@@ -61,6 +60,8 @@ def hasten(board: Board, budget: float = math.inf) -> None:
 
 def _broken(board: Board, horizon: float) -> list[int]:
     problem = board.problem
+    if math.isinf(horizon) and math.isinf(problem.closes):
+        return []
     excess: dict[tuple[int, int], float] = {}
     broken = []
     jobs = [(board.takes[job][0], job) for job, where in enumerate(board.where) if where]

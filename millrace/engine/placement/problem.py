@@ -15,13 +15,15 @@ seconds are those expected, interruptions included (`spot_factor`).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Self
 
 from millrace.engine.batches import TARGET_SECONDS
 from millrace.engine.fleet.pools import HOME, Basis
 from millrace.engine.placement.model import Group, Offer, PoolState
 
+_SAMPLE = 40
 _MOST_EXPONENT = 40.0  # e^40: an offer so often interrupted is out of the question, yet finite
 
 
@@ -65,6 +67,51 @@ class Pace:
             seconds *= spot_factor(self.interruptions, max(seconds, self.stretch))
         return seconds, seconds * self.price + bytes_out * self.egress
 
+    def total(self, bulk: Bulk) -> tuple[float, float]:
+        """Returns the seconds and the cost of many jobs at once, as the sum of `take` would be.
+
+        Where no job is longer than an assignment that is a matter of their sums; otherwise it is
+        reckoned from a regular sample.
+        """
+        if self.take(bulk.longest, bulk.heaviest, 0)[0] > self.stretch:
+            takes = [self.take(*size) for size in bulk.sample]
+            scale = bulk.count / len(takes)
+            return scale * math.fsum(t[0] for t in takes), scale * math.fsum(t[1] for t in takes)
+        work = bulk.load / self.rate
+        seconds = work + self.start * work / self.stretch
+        seconds += (bulk.bytes_in + bulk.bytes_out) * self.per_byte
+        if self.interruptions:
+            seconds *= spot_factor(self.interruptions, self.stretch)
+        return seconds, seconds * self.price + bulk.bytes_out * self.egress
+
+
+@dataclass(frozen=True, slots=True)
+class Bulk:
+    """Many jobs by their sums and extremes. `heaviest` are the most bytes of one job, both ways."""
+
+    count: int
+    load: float
+    bytes_in: int
+    bytes_out: int
+    longest: float
+    heaviest: int
+    sample: tuple[tuple[float, int, int], ...]
+
+    @classmethod
+    def of(cls, jobs: Sequence[Job]) -> Self:
+        """Returns the sums of these jobs, at least one."""
+        return cls(
+            count=len(jobs),
+            load=math.fsum(job.load for job in jobs),
+            bytes_in=sum(job.bytes_in for job in jobs),
+            bytes_out=sum(job.bytes_out for job in jobs),
+            longest=max(job.load for job in jobs),
+            heaviest=max(job.bytes_in + job.bytes_out for job in jobs),
+            sample=tuple(
+                (job.load, job.bytes_in, job.bytes_out) for job in jobs[:: -(-len(jobs) // _SAMPLE)]
+            ),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -76,6 +123,12 @@ class Job:
     bytes_in: int
     bytes_out: int
     lanes: tuple[int, ...]
+
+    def only(self, lanes: tuple[int, ...]) -> Job:
+        """Returns the job with these lanes alone."""
+        if lanes == self.lanes:
+            return self
+        return Job(self.key, self.group, self.load, self.bytes_in, self.bytes_out, lanes)
 
     def bound(self, lanes: Sequence[Lane]) -> bool:
         """True when something other than spot may do it, so that a restart can be kept in hand."""
@@ -96,6 +149,14 @@ class Problem:
     paces: Mapping[tuple[str, int], Pace]
     jobs: tuple[Job, ...]
     closes: float = math.inf
+
+    def narrowed(self, wanted: Callable[[int], bool]) -> Problem:
+        """Returns the problem with the wanted lanes alone, where a job has any of them."""
+        known: dict[tuple[int, ...], tuple[int, ...]] = {}
+        for job in self.jobs:
+            if job.lanes not in known:
+                known[job.lanes] = tuple(filter(wanted, job.lanes)) or job.lanes
+        return replace(self, jobs=tuple(job.only(known[job.lanes]) for job in self.jobs))
 
     def take(self, job: Job, lane: int) -> tuple[float, float]:
         """Returns the seconds and the cost of a job in a lane."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,11 +9,10 @@ from functools import cached_property
 
 from millrace.engine.placement.board import EASE
 from millrace.engine.placement.model import Aim, PoolState, Rule, Verdict
-from millrace.engine.placement.problem import Job, Problem, delay
+from millrace.engine.placement.problem import Bulk, Job, Problem, delay
 from millrace.engine.placement.rules import Finding
 
 _HOUR = 3600.0
-_SAMPLE = 500
 
 
 @dataclass(frozen=True)
@@ -41,16 +39,31 @@ class Asked:
             (job.group, lane) for job, lane in zip(self.problem.jobs, self.choice, strict=True)
         )
 
-    def alone(self, group: str, lane: int) -> tuple[float, float]:
-        """Seconds of slots and cost of all the group's jobs in one lane.
+    @cached_property
+    def bulk(self) -> Mapping[str, Bulk]:
+        """The sums of each group's jobs."""
+        return {group: Bulk.of(jobs) for group, jobs in self.by_group.items()}
 
-        Of very many jobs a regular sample is reckoned, so that looking at every pool stays quick.
-        """
-        jobs = self.by_group.get(group, [])
-        step = -(-len(jobs) // _SAMPLE) or 1
-        takes = [self.problem.take(job, lane) for job in jobs[::step]]
-        scale = len(jobs) / len(takes) if takes else 1.0
-        return scale * math.fsum(t[0] for t in takes), scale * math.fsum(t[1] for t in takes)
+    @cached_property
+    def open(self) -> Mapping[str, frozenset[int]]:
+        """The lanes that any job of a group may take."""
+        return {
+            group: frozenset(lane for lanes in {job.lanes for job in jobs} for lane in lanes)
+            for group, jobs in self.by_group.items()
+        }
+
+    @cached_property
+    def smallest(self) -> Mapping[str, Job]:
+        """The job of each group that is done first."""
+        return {
+            group: min(jobs, key=lambda job: (job.load, job.bytes_in + job.bytes_out, job.key))
+            for group, jobs in self.by_group.items()
+        }
+
+    def alone(self, group: str, lane: int) -> tuple[float, float]:
+        """Seconds of slots and cost of all the group's jobs in one lane."""
+        bulk = self.bulk.get(group)
+        return (0.0, 0.0) if bulk is None else self.problem.paces[group, lane].total(bulk)
 
 
 def verdicts(asked: Asked, group: str, found: Sequence[Finding]) -> tuple[Verdict, ...]:
@@ -98,16 +111,15 @@ def _verdict(asked: Asked, group: str, index: int, pool: PoolState, finding: Fin
 def _passed_over(
     asked: Asked, group: str, lanes: Sequence[int], pool: PoolState
 ) -> tuple[Rule, str]:
-    jobs = asked.by_group.get(group, [])
-    if not jobs:
+    if group not in asked.bulk:
         return "", ""
-    if not any(lane in job.lanes for job in jobs for lane in lanes):
+    open_ = [lane for lane in lanes if lane in asked.open[group]]
+    if not open_:
         return "spot", f"{pool.name}: only spot machines there, and no time or attempt to spare"
-    smallest = min(jobs, key=lambda job: (job.load, job.bytes_in + job.bytes_out, job.key))
-    shortest = min(asked.problem.take(smallest, lane)[0] for lane in lanes)
+    shortest = min(asked.problem.take(asked.smallest[group], lane)[0] for lane in open_)
     if asked.aim.deadline is not None and delay(pool) + shortest > asked.aim.deadline * (1 + EASE):
         return "deadline", f"{pool.name}: nothing would be done there by the deadline"
-    if asked.chosen[group, None] == len(jobs):
+    if asked.chosen[group, None] == asked.bulk[group].count:
         return "budget", f"{pool.name}: the budget does not cover it"
     if asked.aim.prefer == "fastest":
         return "price", f"{pool.name}: it fits, others are done sooner"
