@@ -20,7 +20,7 @@ from millrace.engine.fleet.reading import load_fleet
 from millrace.engine.recording import deploying
 from millrace.engine.recording.prefect import recording
 from millrace.engine.reporting.words import count, safe
-from millrace.engine.settings import settings
+from millrace.engine.settings import Settings, settings
 
 _STYLES = {"+": "green", "~": "yellow", "-": "red"}
 _DONE = {"+": "made", "~": "changed", "-": "removed"}
@@ -43,6 +43,10 @@ def deploy(
     prune: Annotated[
         bool, typer.Option("--prune", help="Also remove what is ours and no longer declared.")
     ] = False,
+    no_server: Annotated[
+        bool,
+        typer.Option("--no-server", help="Only keep the PIPELINEs, for `prefect deploy`."),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Make the Prefect server what pools.yaml declares: pools, queues, deployments, automation.
@@ -57,8 +61,11 @@ def deploy(
     Example: millrace deploy deployments/pipelines/remaster.yaml --dry-run
     """
     here = settings()
-    fleet = load_fleet(here.fleet)
     named = _read(pipelines or [], given(set_))
+    if no_server:
+        _keep(named, here)
+        return
+    fleet = load_fleet(here.fleet)
     console = Console(stderr=True, quiet=as_json)
     with recording(here, console.print):
         changes = deploying.deploy(here, fleet, named, dry_run=dry_run, prune=prune)
@@ -70,6 +77,12 @@ def deploy(
         if each.changed and each.name not in {fresh.name for fresh in named}:
             what = "has changed since" if each.document_there else "is gone"
             typer.echo(f"! {each.name}: its document {what}: {each.order.source}", err=True)
+
+
+def _keep(named: list[Deployed], here: Settings) -> None:
+    for each in named:
+        deployed.save(here, each)
+        typer.echo(f"the home store has the pipeline {each.name}")
 
 
 def _read(documents: list[Path], values: dict[str, str]) -> list[Deployed]:

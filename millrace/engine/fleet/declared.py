@@ -140,7 +140,10 @@ def _ours(found: Thing, wanted: Thing) -> None:
         description = wanted.facts.get("description", "")
         take = f"`prefect work-pool update {found.name} --description '{description}'` gives it to"
         hints = {"pool": f"rename the pool in pools.yaml; or {take} the fleet"}
-        hints["deployment"] = "rename the pipeline, or remove the other deployment"
+        hints["deployment"] = (
+            "a server serves one fleet; if its `name:` was changed, change it back, or remove "
+            f"the old one: `prefect deployment delete '{found.name}'`"
+        )
         raise UsageError(
             f"the server has a {found.sort} {found.name!r} that is not this fleet's",
             hint=hints.get(found.sort, f"remove or rename that {found.sort}"),

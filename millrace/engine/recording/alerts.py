@@ -12,7 +12,6 @@ import json
 import os
 import threading
 import urllib.error
-import urllib.parse
 import urllib.request
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -62,16 +61,16 @@ def _is_count(name: str, value: object) -> bool:
 
 def _post(variable: str, kind: Kind, run_id: str, counts: Mapping[str, int | float]) -> str:
     url = os.environ.get(variable, "")
-    if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
+    if not url.startswith(("http://", "https://")):
         return f"the alert was not sent: {variable} holds no http(s) URL"
     body = {"text": message(kind, run_id, counts), "kind": kind, "run": run_id}
-    request = urllib.request.Request(  # noqa: S310 (http and https only)
-        url,
-        data=json.dumps(body | {"counts": dict(counts)}).encode(),
-        headers={"Content-Type": "application/json", "User-Agent": "millrace"},
-        method="POST",
-    )
     try:
+        request = urllib.request.Request(  # noqa: S310 (http and https only)
+            url,
+            data=json.dumps(body | {"counts": dict(counts)}).encode(),
+            headers={"Content-Type": "application/json", "User-Agent": "millrace"},
+            method="POST",
+        )
         with urllib.request.build_opener(_Stay).open(request, timeout=_SECONDS):
             return ""
     except urllib.error.HTTPError as error:

@@ -45,7 +45,7 @@ def _pools(client: Any, fleet: str, names: set[tuple[Any, str]]) -> list[Thing]:
             "description": pool["description"],
         }
         things.append(Thing("pool", pool["name"], facts, ours))
-        things += _queues(client, fleet, pool["name"], names)
+        things += _queues(client, fleet, pool["name"], names if ours else set())
     return things
 
 
@@ -53,10 +53,10 @@ def _queues(client: Any, fleet: str, pool: str, names: set[tuple[Any, str]]) -> 
     things = []
     for queue in pages(client, f"/work_pools/{pool}/queues/filter", {}):
         name = f"{pool}/{queue['name']}"
-        ours = queue["description"] == mark(fleet)
-        if ours or ("queue", name) in names:
-            facts = {"priority": queue["priority"], "description": queue["description"]}
-            things.append(Thing("queue", name, facts, ours))
+        # In a pool of ours a queue we declare is ours too: a deployment that names it made it.
+        if queue["description"] == mark(fleet) or ("queue", name) in names:
+            facts = {"priority": queue["priority"], "description": queue["description"] or None}
+            things.append(Thing("queue", name, facts))
     return things
 
 

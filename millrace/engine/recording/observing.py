@@ -86,7 +86,7 @@ def _workers(client: Any, pool: str, now: float) -> tuple[Worker, ...]:
 def _load(client: Any, names: list[str], now: float) -> Counter[str]:
     """Counts flow runs as "<running|pending|late> <pool>"."""
     count: Counter[str] = Counter()
-    until = datetime.datetime.fromtimestamp(now, datetime.UTC).isoformat()
+    until = datetime.datetime.fromtimestamp(now + 1, datetime.UTC).isoformat()  # it tells seconds
     body: dict[str, Any] = {
         "work_pools": {"name": {"any_": names}},
         "flow_runs": {
