@@ -235,6 +235,7 @@ def test_later_stages_are_placed_by_what_they_are_expected_to_get(shop: Workshop
 
 MANY = """
 import json, resource, sys, time
+from pathlib import Path
 from millrace.engine.fleet.plan_fleet import make_fleet_plan
 from millrace.engine.fleet.reading import load_fleet
 from millrace.engine.hosts.devices import inventory
