@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import http.client
+import ssl
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -16,6 +17,7 @@ _REMOTE_SECONDS = 10.0
 _UNREACHABLE_HINT = (
     "start that server, or unset PREFECT_API_URL: Millrace then keeps a local server"
 )
+_UNTRUSTED_HINT = "name the certificate that vouches for it in PREFECT_API_SSL_CERT_FILE"
 
 
 def accepts(port: int, auth: str) -> bool:
@@ -67,8 +69,13 @@ def _status(server: Configured, path: str) -> int:
         headers = _basic(server.auth)
     request = urllib.request.Request(server.url + path, headers=headers)  # noqa: S310 (http only)
     host = urllib.parse.urlsplit(server.url).hostname
-    handlers = [urllib.request.ProxyHandler({})] if host in ("127.0.0.1", "localhost") else []
+    handlers: list[urllib.request.BaseHandler] = []
+    if host in ("127.0.0.1", "localhost"):
+        handlers.append(urllib.request.ProxyHandler({}))
     try:
+        if server.trusted:
+            context = ssl.create_default_context(cafile=server.trusted)
+            handlers.append(urllib.request.HTTPSHandler(context=context))
         with urllib.request.build_opener(*handlers).open(request, timeout=_REMOTE_SECONDS) as reply:
             return int(reply.status)
     except urllib.error.HTTPError as error:
@@ -77,7 +84,9 @@ def _status(server: Configured, path: str) -> int:
         where = f"the Prefect server at {server.url} (from {server.source})"
         raise ServerError(
             f"{where} cannot be reached: {getattr(error, 'reason', error)}",
-            hint=_UNREACHABLE_HINT,
+            hint=_UNTRUSTED_HINT
+            if isinstance(getattr(error, "reason", error), ssl.SSLCertVerificationError)
+            else _UNREACHABLE_HINT,
         ) from error
 
 

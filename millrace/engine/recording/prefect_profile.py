@@ -17,18 +17,25 @@ from typing import Any
 
 from millrace.engine.errors import ServerError
 
-_NAMES = ("PREFECT_API_URL", "PREFECT_API_AUTH_STRING", "PREFECT_API_KEY")
+_NAMES = (
+    "PREFECT_API_URL",
+    "PREFECT_API_AUTH_STRING",
+    "PREFECT_API_KEY",
+    "PREFECT_API_SSL_CERT_FILE",
+)
 _DOTENV_LINE = re.compile(r"\s*(?:export\s+)?([A-Z_]+)\s*=\s*(.*?)\s*$")
 
 
 @dataclass(frozen=True)
 class Configured:
-    """A server that a person has set, and where. `auth` is `user:secret`, `key` a token."""
+    """A server that a person has set, and where. `auth` is `user:secret`, `key` a token; `trusted`
+    the file of the certificates that vouch for it, else the system's do."""
 
     url: str
     source: str
     auth: str = field(default="", repr=False)
     key: str = field(default="", repr=False)
+    trusted: str = ""
 
 
 def configured(environ: Mapping[str, str], folder: Path) -> Configured | None:
@@ -51,8 +58,8 @@ def configured(environ: Mapping[str, str], folder: Path) -> Configured | None:
     if "PREFECT_API_URL" not in found:
         return None
     url, source = found["PREFECT_API_URL"]
-    auth, key = (found.get(name, ("", ""))[0] for name in _NAMES[1:])
-    return Configured(url.rstrip("/"), source, auth, key)
+    auth, key, trusted = (found.get(name, ("", ""))[0] for name in _NAMES[1:])
+    return Configured(url.rstrip("/"), source, auth, key, trusted)
 
 
 def _profile(environ: Mapping[str, str]) -> dict[str, str]:
@@ -67,8 +74,7 @@ def _profile(environ: Mapping[str, str]) -> dict[str, str]:
 
 def _nested(data: Mapping[str, Any]) -> dict[str, str]:
     api = _within(data, "api")
-    pairs = {"PREFECT_API_URL": "url", "PREFECT_API_AUTH_STRING": "auth_string"}
-    pairs["PREFECT_API_KEY"] = "key"
+    pairs = {name: name.removeprefix("PREFECT_API_").lower() for name in _NAMES}
     return {name: str(api[key]) for name, key in pairs.items() if api.get(key)}
 
 

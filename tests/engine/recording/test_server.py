@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import stat
 import subprocess
 import sys
@@ -22,7 +23,7 @@ import psutil
 import pytest
 
 from millrace.engine.errors import ServerError
-from millrace.engine.recording import http_probe, server, server_process
+from millrace.engine.recording import http_probe, prefect_profile, server, server_process
 from millrace.engine.recording.prefect_profile import Configured
 from millrace.engine.recording.server import Api
 from millrace.engine.settings import Settings, settings
@@ -110,6 +111,32 @@ def test_what_is_wrong_with_a_configured_server_is_named(
     with pytest.raises(ServerError, match=words):
         http_probe.check(wrong)
     http_probe.check(Configured(url(fake), "a test", "ann:secret"))
+
+
+def test_a_server_behind_a_certificate_of_ones_own_is_trusted_when_its_file_is_named(
+    fake: HTTPServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj",
+         "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out",
+         certificate],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    fake.socket = context.wrap_socket(fake.socket, server_side=True)
+    address = f"https://localhost:{fake.server_port}/api"
+    unknown = Configured(address, "a test", "ann:secret")
+    with pytest.raises(ServerError, match="CERTIFICATE_VERIFY_FAILED") as caught:
+        http_probe.check(unknown)
+    assert "PREFECT_API_SSL_CERT_FILE" in caught.value.hint
+    monkeypatch.setenv("PREFECT_API_URL", address)
+    monkeypatch.setenv("PREFECT_API_AUTH_STRING", "ann:secret")
+    monkeypatch.setenv("PREFECT_API_SSL_CERT_FILE", str(certificate))
+    named = prefect_profile.current()
+    assert named == replace(unknown, source="the environment", trusted=str(certificate))
+    http_probe.check(named)
 
 
 def test_an_address_without_http_is_named_as_such() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -35,10 +36,10 @@ def findings(environment: Mapping[str, str]) -> Iterator[Finding]:
             fix="unset PREFECT_API_URL",
         )
     else:
-        yield _answers(url.strip())
+        yield _answers(url.strip(), environment.get("PREFECT_API_SSL_CERT_FILE", ""))
 
 
-def _answers(url: str) -> Finding:
+def _answers(url: str, trusted: str) -> Finding:
     parts = urlsplit(url)
     address = parts.netloc.rpartition("@")[2]  # a password in the URL is not for the screen
     shown = f"{parts.scheme}://{address}{parts.path}"
@@ -49,8 +50,12 @@ def _answers(url: str) -> Finding:
     proxies: dict[str, str] | None = (
         {} if parts.hostname in LOOPBACK else None
     )  # None: those of the environment
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler(proxies))
+    handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler(proxies)]
     try:
+        if trusted:
+            context = ssl.create_default_context(cafile=trusted)
+            handlers.append(urllib.request.HTTPSHandler(context=context))
+        opener = urllib.request.build_opener(*handlers)
         with opener.open(f"{url.rstrip('/')}/health", timeout=PATIENCE_S) as answer:
             healthy = answer.status == 200
     except urllib.error.HTTPError as error:
