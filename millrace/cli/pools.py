@@ -44,15 +44,12 @@ def complete_devices(incomplete: str) -> list[str]:
 
 def register(app: typer.Typer) -> None:
     """Adds these commands to an application."""
-    from millrace.cli.joining import join
-
     group = typer.Typer(rich_markup_mode=None, invoke_without_command=True)
     group.callback()(pools)
     group.command()(advise)
     group.command()(check)
     group.command()(devices)
     group.command()(joining.join)
-    group.command()(join)
     group.command()(schema)
     app.add_typer(group, name="pools")
 
