@@ -26,6 +26,7 @@ COMMANDS = {
     "logs": "history",
     "why": "evidence",
     "verify": "evidence",
+    "relabel": "relabel",
     "gc": "upkeep",
     "doctor": "upkeep",
     "server": "server",

@@ -10,10 +10,12 @@ from pathlib import Path
 from millrace.engine.assignments import Material
 from millrace.engine.errors import BadInput, NotPermitted, SessionLost
 from millrace.engine.expansion import Node
+from millrace.engine.fleet.labelling import floors_of
 from millrace.engine.hosts.devices import Device, Host
 from millrace.engine.items import Item, read
 from millrace.engine.labels import permits
 from millrace.engine.measurements import Measurements
+from millrace.engine.relabelling import Relabellings
 from millrace.engine.remote import Remote
 from millrace.engine.sessions.host import Limits, SessionHost
 from millrace.engine.settings import Settings
@@ -36,23 +38,29 @@ class Measurer:
         self._retry = retry
         self._cache = Measurements(settings.measurements)
         self._remote = Remote(settings.home / "fetched")
+        self._relabellings, self._floors = Relabellings(settings.store), floors_of(settings)
         self._settings, self._host = settings, host
         self._scratch, self._log = scratch, log
         self._idle: dict[str, list[SessionHost]] = {}
         self._lock = threading.Lock()
 
     def read(self, item: Item) -> Item:
-        """Returns the item with its content's digest.
+        """Returns the item with its content's digest, under the label a person gave that content.
 
         Raises NotPermitted, before a byte is read, for data above this host's clearance; BadInput.
         """
+        self._permit(item)
+        found = self._relabellings.applied(read(item, self._cache, self._remote), self._floors)
+        self._permit(found)
+        return found
+
+    def _permit(self, item: Item) -> None:
         clearance = self._settings.clearance
         if not permits(clearance, item.label):
             raise NotPermitted(
                 f"clearance: the data is {item.label} and this host may read {clearance} at most",
                 hint="run it on a host that is cleared for it (MILLRACE_CLEARANCE is this host's)",
             )
-        return read(item, self._cache, self._remote)
 
     def outline(self, node: Node, item: Item) -> Outline:
         """Returns what the stage's kind says of an item that was read.
