@@ -38,7 +38,7 @@ from millrace.engine.whys import Whys
 _POLL_SECONDS = 0.05
 _LEDGER_ROWS = 200  # written together
 _ANSWERS = ("done", "failed", "lost")
-_SIGNS = ("opened", "progress", "alive")
+_SIGNS = ("queued", "opened", "progress", "alive")
 
 
 DeskOf = Callable[[Journal, Forecaster], Desk]

@@ -6,12 +6,14 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from millrace.engine.assignments import Assignment, Job
 from millrace.engine.errors import ItemError, SessionLost, StoreError, ToolMissing, UsageError
 from millrace.engine.fitness import admit, unfit
 from millrace.engine.hosts.devices import Device, choose, inventory
+from millrace.engine.hosts.slots import slot
 from millrace.engine.journal import Journal
 from millrace.engine.runs import Run
 from millrace.engine.sessions.host import Limits, Progressed, SessionHost, Started
@@ -74,6 +76,29 @@ class _Execution:
         if refusal := unfit(self._order, device):
             self._teller.lost(refusal, first_in_hand=False)
             return self._teller.counts
+        with self._slot() as mine:
+            if mine:
+                self._work(device)
+            elif self._halt.is_set():
+                self._teller.lost(_taken_away(), first_in_hand=False)
+        self._teller.counts.seconds = round(time.monotonic() - began, 3)
+        return self._teller.counts
+
+    @contextmanager
+    def _slot(self) -> Iterator[bool]:
+        """Holds a slot of this host; what was sent ahead of its turn waits for one."""
+        if self._order.pool == "here" or not self._settings.slots:
+            yield True
+            return
+        with slot(
+            self._settings.slots_folder,
+            self._settings.slots,
+            waiting=self._teller.queued,
+            given_up=lambda: self._ending,
+        ) as mine:
+            yield mine
+
+    def _work(self, device: Device) -> None:
         host = SessionHost(
             self._order.kind,
             dict(self._order.params),
@@ -101,8 +126,6 @@ class _Execution:
         finally:
             over.set()
             watcher.join()
-        self._teller.counts.seconds = round(time.monotonic() - began, 3)
-        return self._teller.counts
 
     def _device(self) -> Device:
         """Returns the device to use: in a pool, this host's own, whatever the order was cut for."""
@@ -189,8 +212,7 @@ class _Execution:
     def _lose(self, lost: SessionLost) -> None:
         """Says which jobs went down with the session; the first of them was in its hands."""
         if self._halt.is_set():
-            gone = SessionLost("preempted", "its machine was taken away")
-            self._teller.lost(gone, first_in_hand=False)
+            self._teller.lost(_taken_away(), first_in_hand=False)
         elif not self._ending:
             self._teller.lost(lost, first_in_hand=True)
 
@@ -233,3 +255,7 @@ class _Execution:
         folder = self._scratch / name
         folder.mkdir()
         return folder
+
+
+def _taken_away() -> SessionLost:
+    return SessionLost("preempted", "its machine was taken away")

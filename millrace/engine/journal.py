@@ -6,17 +6,32 @@ write the same file; readers merge by time.
 
 Events, and the fields each carries beside `at` (seconds since the epoch), `stage` and `item`:
 
-    started       run, pid, pipeline
+    started       run, pid, pipeline, epoch
+    adopted       run, pid, pipeline, epoch   another conductor has taken it up
     expected      items                    how many items the stage will see
     measured      units, load, notes
     cut           batches, units           the item was split
     reused        key, units, seconds      this batch is in the store; seconds = what it took then
-    assigned      assignment, keys, device, host
-    opened        assignment, device, seconds, waited      the session is open (after a wait)
+    awaiting                               the stage waits for a person
+    approved      who                      a person has let the stage begin
+    placed        groups, pools, …         where work goes and why (engine/fleet/decisions.py)
+    assigned      assignment, keys, device, host, seconds; in a pool also pool, basis, price (an
+                  hour of a slot), currency, cost; seconds and cost are predicted
+    sent          assignment, flow_run     the server has it
+    queued        assignment               it waits for its turn on a worker's host
+    opened        assignment, device, seconds, waited, host      the session is open (after a wait)
+    alive         assignment               a sign of life
     progress      key, units               units of the batch finished so far
     done          key, units, load, seconds, bytes, device, pace, notes, assignment, why, join
-    failed        key, code, message, hint, known, assignment      known = remembered from before
-    lost          key, code, message, hint, in_hand, assignment    it will be tried again
+    failed        key, code, message, hint, known, assignment, fault, seconds
+                                           known = remembered from before
+    lost          key, code, message, hint, in_hand, assignment, fault, seconds
+                                           it will be tried again
+    moved         assignment, pool, why    taken back from a pool
+    closed        assignment, pool, basis, state (completed|crashed|cancelled|revoked|unsent),
+                  held (seconds of a slot), cost
+    fetched       assignment, bytes, seconds      inputs came to a worker
+    shipped       assignment, bytes, seconds      results left it
     finished      status (done|reused)     the item has left the stage
     delivered     output, path, bytes, status (written|unchanged)
     undelivered   output, path, code, message

@@ -21,7 +21,8 @@ class Settings:
     the local server. `clearance` is the most sensitive label this host may read; it is this host's
     own word and never taken from a work order. `pool` is the pool this host works for, `exchange`
     the URL of the store it exchanges work through, empty where it shares the conductor's own store;
-    fetched files stay in a cache of `cache` bytes. `fleet` is the file that declares the pools.
+    fetched files stay in a cache of `cache` bytes, and `slots` assignments work at a time (0: any
+    number). `fleet` is the file that declares the pools.
     """
 
     home: Path
@@ -30,6 +31,7 @@ class Settings:
     pool: str = "here"
     exchange: str = ""
     cache: int = 20 << 30
+    slots: int = 0
     fleet: Path = Path("deployments/pools.yaml")
 
     @property
@@ -53,6 +55,11 @@ class Settings:
         return self.home / "leases"
 
     @property
+    def slots_folder(self) -> Path:
+        """Folder of the slots of the pool this host works for."""
+        return self.home / "slots" / self.pool
+
+    @property
     def server(self) -> Path:
         """Folder of the local Prefect server: address, credential, database, log."""
         return self.home / "server"
@@ -67,6 +74,7 @@ def settings() -> Settings:
     MILLRACE_EUR_PER_HOUR: what an hour of this machine costs (default 0.06: 150 W at 0.40 EUR/kWh).
     MILLRACE_POOL, MILLRACE_EXCHANGE: the pool this host works for, and the URL of its store.
     MILLRACE_CACHE: the size of a worker's cache ("20 GiB").
+    MILLRACE_SLOTS: how many assignments work here at a time; `millrace worker start` sets it.
     MILLRACE_FLEET: the file that declares the pools (default: deployments/pools.yaml).
     Raises UsageError for values that are none.
     """
@@ -75,6 +83,7 @@ def settings() -> Settings:
         clearance = Label.parse(os.environ.get("MILLRACE_CLEARANCE") or "restricted")
         price = float(os.environ.get("MILLRACE_EUR_PER_HOUR") or "0.06")
         cache = TypeAdapter(ByteSize).validate_python(os.environ.get("MILLRACE_CACHE") or "20 GiB")
+        slots = int(os.environ.get("MILLRACE_SLOTS") or "0")
     except ValueError as error:
         raise UsageError(f"the environment is wrong: {error}") from error
     return Settings(
@@ -84,5 +93,6 @@ def settings() -> Settings:
         pool=os.environ.get("MILLRACE_POOL") or "here",
         exchange=os.environ.get("MILLRACE_EXCHANGE") or "",
         cache=cache,
+        slots=slots,
         fleet=Path(os.environ.get("MILLRACE_FLEET") or "deployments/pools.yaml").absolute(),
     )

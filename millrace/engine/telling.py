@@ -15,6 +15,7 @@ from millrace.engine.stages import Failure, Result
 from millrace.engine.store import Manifest, Store
 
 _PROGRESS_SECONDS = 0.25
+_QUEUED_SECONDS = 10.0  # between two signs that it waits for its turn
 
 
 class Counts(BaseModel):
@@ -34,6 +35,7 @@ class Teller:
         self._jobs = {job.key: job for job in assignment.jobs}
         self._marks: dict[str, float] = {}
         self._mark = time.monotonic()
+        self._queued = 0.0
         self.left = dict(self._jobs)
         self.counts = Counts()
         self.device = assignment.device.name
@@ -51,6 +53,12 @@ class Teller:
     def alive(self) -> None:
         """Gives a sign of life."""
         self._journal.write("alive", self._order.stage, assignment=self._order.id)
+
+    def queued(self, seconds: float) -> None:
+        """It waits for its turn on this host, for so many seconds by now."""
+        if seconds - self._queued >= _QUEUED_SECONDS or not self._queued:
+            self._queued = max(seconds, 1e-6)
+            self._journal.write("queued", self._order.stage, assignment=self._order.id)
 
     def opened(self, event: Started) -> None:
         """The session is open."""

@@ -154,6 +154,7 @@ def _words(raw: dict[str, Any]) -> dict[str, Any]:
 _EVENTS: dict[str, Callable[[dict[str, Any], Job | None], dict[str, Any]]] = {
     "opened": _opened,
     "alive": lambda raw, job: {},
+    "queued": lambda raw, job: {},
     "fetched": _moved,
     "shipped": _moved,
     "progress": _progress,

@@ -117,7 +117,7 @@ class Roads:
         }
 
     def collect(self, run: Run, out: Mapping[str, list[str]]) -> dict[str, str]:
-        """Brings home what assignments (by pool) have made; returns stores out of reach, and why."""
+        """Brings home what assignments (by pool) made; returns stores out of reach, and why."""
         unreachable = {}
         for name, road in self._roads.items():
             pools = {pool.name for pool in self._fleet.pools_using(name)}

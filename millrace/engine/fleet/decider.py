@@ -14,7 +14,7 @@ from millrace.engine.fleet.eye import Seen
 from millrace.engine.fleet.groups import Groups, pieces_of
 from millrace.engine.fleet.out import Out
 from millrace.engine.fleet.resolved import Fleet
-from millrace.engine.fleet.snapshot import snapshot, why_down
+from millrace.engine.fleet.snapshot import PROCESS, snapshot, why_down
 from millrace.engine.fleet.strikes import Strikes
 from millrace.engine.forecasts import Forecaster
 from millrace.engine.jobs import Pending
@@ -25,6 +25,10 @@ from millrace.engine.placement.case import MONEY
 from millrace.engine.placement.decision import place
 from millrace.engine.placement.model import Decision, Group, Piece, Placed, Snapshot
 from millrace.engine.retries import Retries
+
+AHEAD_SECONDS = 30.0
+"""How long before a slot is free the next assignment is sent: a process takes seconds to start, and
+inputs have to come."""
 
 Money = Callable[[float], float | None]
 """Returns the money left to a run whose open assignments will cost so much; None: no limit."""
@@ -126,9 +130,25 @@ class Decider:
             return found
         return replace(found, pools=tuple(p for p in found.pools if p.name == self._pool))
 
-    def free(self) -> dict[str, int]:
-        """Returns how many assignments each pool can take, by the last look."""
-        return {pool.name: pool.free for pool in self._snapshot.pools}
+    def free(self, outs: Iterable[Out], now: float) -> tuple[dict[str, int], set[str]]:
+        """Returns how many assignments each pool can take, and which pools take them ahead.
+
+        Where every slot is taken but will soon be free, the next assignment is sent before: its
+        process starts and its inputs come while the one before it ends.
+        """
+        free = {pool.name: pool.free for pool in self._snapshot.pools}
+        ahead = set()
+        out = [one for one in outs if not one.revoked]
+        for pool in self._snapshot.pools:
+            if pool.free or not pool.up or self._fleet.pool(pool.name).spec.type != PROCESS:
+                continue
+            mine = [one for one in out if one.pool == pool.name]
+            soon = [o for o in mine if o.began is not None and o.backlog(now) <= AHEAD_SECONDS]
+            waiting = [one for one in mine if one.began is None]
+            if len(soon) > len(waiting):
+                free[pool.name] = len(soon) - len(waiting)
+                ahead.add(pool.name)
+        return free, ahead
 
     def out(self, name: str, jobs: Sequence[Pending], placed: Sequence[Placed], now: float) -> Out:
         """Returns the record of an assignment that is about to be sent."""

@@ -137,7 +137,7 @@ class FleetDesk:
         now = time.monotonic()
         out = self._out.get(str(record.data.get("assignment", "")))
         if out:
-            out.hear(now)
+            out.hear(now, working=record.event != "queued")
         key = str(record.data.get("key", ""))
         if not key:
             return
@@ -180,7 +180,7 @@ class FleetDesk:
         for out in self._out.values():
             state = seen.states.get(out.flow_run, out.state)
             if state == "RUNNING" and out.state != state:
-                out.hear(now)
+                out.hear(now, working=not out.ahead)
             out.state = state
         return [name for name, out in self._out.items() if out.over or self._lost(out, now)]
 
@@ -267,23 +267,24 @@ class FleetDesk:
             pending = self._ready.jobs[placed.key]
             rank = len(self._stages) - self._stages.index(pending.stage)
             lots.setdefault((placed.pool, f"{rank:04d}", placed.basis), []).append(placed)
-        free = self._decider.free()
+        free, full = self._decider.free(self._out.values(), time.monotonic())
         for (pool, _, _), lot in sorted(lots.items()):
             while lot and free.get(pool, 0) > 0:
+                lot = self._send_one(lot, lanes=free[pool], ahead=pool in full)
                 free[pool] -= 1
-                lot = self._send_one(lot, free[pool] + 1)
 
-    def _send_one(self, lot: list[Placed], slots: int) -> list[Placed]:
-        """Sends as much of a lot as makes one assignment; returns the rest."""
+    def _send_one(self, lot: list[Placed], *, lanes: int, ahead: bool) -> list[Placed]:
+        """Sends as much of a lot as makes one assignment for one of `lanes`; returns the rest."""
         first = self._ready.jobs[lot[0].key]
         alike = [n for n, p in enumerate(lot) if self._ready.jobs[p.key].fit == first.fit]
         seconds = [lot[n].seconds for n in alike]
-        chosen = [0] if first.alone else pack(seconds, slots, self._target)[0]
+        chosen = [0] if first.alone else pack(seconds, lanes, self._target)[0]
         mine = [lot[alike[n]] for n in chosen]
         taken = [pending for p in mine if (pending := self._ready.take(p.key))]
         self._count += 1
         name = f"a{self._count:04d}"
         out = self._decider.out(name, taken, mine, time.monotonic())
+        out.ahead = ahead
         self._out[name] = out
         order = jobs.assignment(name, taken)
         # The sort of device is part of the keys: a worker must not choose it anew.

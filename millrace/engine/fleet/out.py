@@ -39,6 +39,7 @@ class Out:
     began: float | None = None
     sign: float = 0.0
     progress: dict[str, float] = field(default_factory=dict)  # units, by key
+    ahead: bool = False  # sent before its slot was free, so that it is ready by then
     revoked: str = ""
     error: Exception | None = None
 
@@ -50,10 +51,11 @@ class Out:
         """True once Prefect says so, or it could not be sent at all."""
         return self.state.partition(" ")[0] in OVER or self.error is not None
 
-    def hear(self, now: float) -> None:
-        """Something was heard from whoever carries it out."""
+    def hear(self, now: float, *, working: bool = True) -> None:
+        """Something was heard from whoever carries it out; not `working` while it has no slot."""
         self.sign = now
-        self.began = self.began if self.began is not None else now
+        if working and self.began is None:
+            self.began = now
 
     def held(self, now: float) -> float:
         """Returns the seconds a slot has been held by now."""
@@ -65,19 +67,19 @@ class Out:
         `deadline` is the seconds left. Where nothing runs yet, a pool that is down is reason
         enough; what runs is judged by its signs of life and its progress.
         """
-        if self.began is None:
+        if self.began is None and self.state != "RUNNING":
             waited = now - self.sent
             if pool_down and waited > 2.0:
                 return "moved", f"{self.pool} is {pool_down}"
             limit = START_LIMIT + self.start
-            if waited > limit:
+            if waited > limit and not self.ahead:
                 return "moved", f"no worker of {self.pool} took it in {limit:.0f} s"
             return "", ""
         silence = now - self.sign
         if silence > HEARTBEAT_LIMIT:
             return "silent", f"nothing was heard of it for {silence:.0f} s"
         if deadline is not None and self._remaining(now) > max(deadline, 0.0):
-            slow = now - self.began > BEHIND * (self.seconds + 60.0)
+            slow = self.held(now) > BEHIND * (self.seconds + 60.0)
             if slow:
                 return "moved", f"{self.pool} is slower than predicted, and the deadline near"
         return "", ""
