@@ -67,8 +67,10 @@ install_worker() {
     fi
     say "installing millrace $version"
     printf '%s\n' "$constraints" >"$prefix/constraints.txt"
-    "$prefix/uv/bin/uv" venv -q --clear --python 3.11 "$prefix/venv"
-    "$prefix/uv/bin/uv" pip install -q --python "$prefix/venv/bin/python" --compile-bytecode \
+    [ -x "$prefix/venv/bin/python" ] ||
+        "$prefix/uv/bin/uv" venv -q --clear --system-certs --python 3.11 "$prefix/venv"
+    "$prefix/uv/bin/uv" pip install -q --system-certs --compile-bytecode \
+        --python "$prefix/venv/bin/python" --reinstall-package millrace \
         --constraints "$prefix/constraints.txt" "$requirement"
     found=$("$prefix/venv/bin/millrace" --version)
     [ "$found" = "millrace $version" ] || fail "that is $found, not millrace $version" \
