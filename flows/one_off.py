@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from millrace.engine.inline import check as check_outcome
 from millrace.engine.outcome import Outcome
@@ -23,10 +23,13 @@ def run_pipeline(
     force: tuple[str, ...] = (),
     retry: bool = False,
     overwrite: bool = False,
+    on: str = "here",
+    priority: Literal["high", "normal", "low"] = "normal",
     check: bool = True,
 ) -> Outcome:
     """Runs a pipeline (a file's path, a document's text or a Pipeline) and returns its outcome.
 
+    `on` says who does the work: this host (`here`), the `fleet`, or the pool of that name.
     `set` gives parameters; `limit` takes only the first items of each input; `only` stops at one
     stage; `force` names stages to do anew; `retry` tries remembered failures again; `overwrite`
     replaces other files under the outputs' names. With `check`, failed items raise RunFailed after
@@ -48,9 +51,19 @@ def run_pipeline(
         force=force,
         retry=retry,
         overwrite=overwrite,
+        on=on,
+        priority=priority,
     )
-    outcome = run(order)
+    outcome = run(order) if on == "here" else _on_fleet(order)
     return check_outcome(outcome) if check else outcome
+
+
+def _on_fleet(order: Order) -> Outcome:
+    from millrace.flows import fleet
+
+    outcome = fleet.watch(fleet.send(order))
+    assert outcome is not None  # noqa: S101 - nothing stops this watch
+    return outcome
 
 
 def run_stage(
