@@ -46,7 +46,7 @@ class Bucket:
         except ImportError as error:
             raise ToolMissing(
                 f"a {scheme}:// store needs a package that is not installed: {error}",
-                hint="install millrace[s3] for s3://, gcsfs for gs://, adlfs for abfs://",
+                hint="install millrace[s3] for s3://, [gcs] for gs://, [azure] for abfs://",
             ) from None
         except ValueError:
             raise UsageError(
