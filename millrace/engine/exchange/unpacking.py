@@ -92,7 +92,8 @@ class _Unpacking:
 
     def _prepare(self) -> None:
         """Clears away what an earlier attempt has left."""
-        shutil.rmtree(self._inputs, ignore_errors=True)
+        for folder in (self._inputs, self._run.scratch / self._order.id):
+            shutil.rmtree(folder, ignore_errors=True)
         (self._run.journal / f"{self._order.id}.jsonl").unlink(missing_ok=True)
         (self._run.folder / "revoked" / self._order.id).unlink(missing_ok=True)
         for folder in (self._inputs, self._run.journal, self._run.assignments):
