@@ -33,7 +33,7 @@ from millrace.engine.settings import Settings, settings
 _EVERY_SECONDS = 3.0
 _MEASURED_SECONDS = 90 * 86_400.0
 _SAMPLE_ROWS = 200
-_PATIENCE_SECONDS = 3.0
+_PATIENCE_SECONDS = 2.0
 _STYLES = {"up": "green", "paused": "yellow", "silent": "red", "not deployed": "red"}
 
 
@@ -57,13 +57,16 @@ class Seen:
 
     @property
     def health(self) -> str:
-        """One word: not deployed, paused, up, silent (its workers died), no worker."""
+        """In a word: not deployed, paused, up, silent (its workers died), asleep (they come when
+        there is work), no worker."""
         if not self.observed.exists:
             return "not deployed"
         if self.observed.paused:
             return "paused"
         if any(worker.alive for worker in self.observed.workers):
             return "up"
+        if self.pool.elastic:
+            return "asleep"
         return "silent" if self.observed.workers else "no worker"
 
 
@@ -120,8 +123,8 @@ def _pools(pools: list[Seen], currency: str) -> Table:
     for seen in pools:
         now, style = seen.observed, _STYLES.get(seen.health, "")
         alive = sum(worker.alive for worker in now.workers)
-        late = Text(str(now.late), style="red" if now.late else "")
-        counts = (str(alive), f"{now.running}/{seen.pool.slots}", str(now.pending))
+        late = Text(f"{now.late:,}", style="red" if now.late else "")
+        counts = (str(alive), f"{now.running}/{seen.pool.slots}", f"{now.pending:,}")
         health = Text(seen.health, style=style)
         table.add_row(_text(seen.pool.name), health, *counts, late, _price(seen.pool, currency))
     return table

@@ -18,7 +18,7 @@ from millrace.engine.fleet.observed import Observed, Worker
 
 _PAGE = 200  # the server's own limit of an answer
 _LATE_SECONDS = 15.0  # the server calls a run late after as long
-_GONE_SECONDS = 24 * 3600.0  # workers that have been silent for as long are not told of
+_GONE_SECONDS = 3600.0  # workers that have been silent for as long are not told of
 _ACTIVE = ("RUNNING", "CANCELLING", "PENDING", "SCHEDULED")
 
 
