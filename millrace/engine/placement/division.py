@@ -62,7 +62,7 @@ def time_needed(problem: Problem) -> float:
         return _soonest(problem, kinds(problem), math.inf).end
     classes = narrowed(problem, kinds(problem), lambda lane: not problem.lanes[lane].spot)
     fluid = pour_soonest(problem, classes)
-    longest = max(min(kind.longest.values()) for kind in classes)
+    longest = max((min(kind.longest.values()) for kind in classes), default=0.0)
     return math.inf if fluid is None else fluid + 2 * longest
 
 
@@ -140,6 +140,8 @@ def _affordable(problem: Problem, classes: tuple[Kind, ...], goal: Goal) -> Divi
 
 
 def _divide(problem: Problem, classes: tuple[Kind, ...], goal: Goal) -> Division:
+    if not problem.jobs:
+        return Division((), (), 0.0, 0.0)
     end = goal.horizon
     board = None
     if goal.prefer == "cheapest":

@@ -92,7 +92,8 @@ class Group:
     """Batches that are alike in all but size: one stage, label, needs, device and pace.
 
     `speeds` has an entry for each pool that could be asked. `device` is the sort of device whose
-    numeric profile is part of the batches' keys; only pools of that sort can make them.
+    numeric profile is part of the batches' keys; work cut for GPUs is done by GPUs alone. `unlike`
+    names pools whose GPUs would make other bytes than the keys promise.
     """
 
     id: str
@@ -103,6 +104,7 @@ class Group:
     device: Literal["cpu", "cuda"]
     speeds: Mapping[str, Speed]
     millrace: str = ""
+    unlike: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

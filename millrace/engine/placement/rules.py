@@ -72,6 +72,10 @@ def _device(group: Group, pool: PoolState) -> Finding | None:
     if group.device == "cuda" and pool.vram < needs.vram:
         has = f"{_gib(pool.vram)} of VRAM" if pool.vram else "an unknown amount of VRAM"
         return Finding("device", f"{has}, {_gib(needs.vram)} needed")
+    if pool.name in group.unlike:
+        return Finding(
+            "device", f"its {pool.device_name} would make another result than was cut for"
+        )
     speed = group.speeds.get(pool.name)
     if speed is None or not speed.rate > 0:
         return Finding("device", f"nothing is known of how fast {group.kind} goes there")
