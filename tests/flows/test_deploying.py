@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import datetime
+import os
+import subprocess
+import sys
+import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -305,3 +309,56 @@ def test_the_load_and_the_workers_of_a_pool_are_seen_by_the_servers_clock(
     (worker,) = seen[name].workers
     assert (worker.name, worker.alive) == ("first", True)
     assert worker.age < 60
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(420)
+def test_a_flow_run_whose_process_was_killed_is_marked_crashed_by_the_server(
+    house: House, tmp_path: Path
+) -> None:
+    house.deploy()
+    (tmp_path / "sleeper.py").write_text(SLEEPER)
+    tag = f"fleet:{house.name}"
+    names = (tag, "other")
+    sleepers = [
+        subprocess.Popen(
+            [sys.executable, str(tmp_path / "sleeper.py"), name],
+            env=os.environ | {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30"},
+        )
+        for name in names
+    ]
+    try:
+        _until(lambda: all(_state(house, name) == "Running" for name in names), 90)
+        time.sleep(5)  # the first heartbeat follows the start
+    finally:
+        for sleeper in sleepers:
+            sleeper.kill()
+            sleeper.wait()
+    _until(lambda: _state(house, tag) == "Crashed", 240)
+    assert _state(house, "other") == "Running"  # no concern of ours
+
+
+SLEEPER = """
+import sys, time
+from prefect import flow, tags
+
+@flow(name="sleeper")
+def sleeper():
+    time.sleep(600)
+
+with tags(sys.argv[1]):
+    sleeper()
+"""
+
+
+def _state(house: House, tag: str) -> str:
+    body = {"flow_runs": {"tags": {"all_": [tag]}}, "flows": {"name": {"any_": ["sleeper"]}}}
+    found = house.client.request("POST", "/flow_runs/filter", json=body).json()
+    return str(found[0]["state_name"]) if found else ""
+
+
+def _until(done: Callable[[], bool], seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(1)
