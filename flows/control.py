@@ -20,7 +20,6 @@ from prefect.client.orchestration import PrefectClient
 from millrace.engine.errors import UsageError
 
 _PAGE = 200  # the server's own limit of an answer
-_AHEAD_SECONDS = 2.0  # how much too early a flow run may be claimed; it then waits for its time
 
 Word = Literal["PENDING", "CRASHED", "CANCELLED"]
 
@@ -57,12 +56,13 @@ class Control:
         found = await self._ask("POST", "/work_pools/{name}/queues/filter", body, name=self._pool)
         return [str(queue["name"]) for queue in found or ()]
 
-    async def waiting(self, queues: Sequence[str], most: int) -> list[UUID]:
+    async def waiting(self, queues: Sequence[str], most: int, by: float) -> list[UUID]:
         """Returns at most so many flow runs that wait in these queues, the first ones first.
 
-        Their time counts by the server's clock: a worker whose own is slow is not late.
+        Their time comes in `by` seconds at the latest, by the server's clock: a worker whose own is
+        slow is not late.
         """
-        by = time.time() + self._ahead + _AHEAD_SECONDS
+        by += time.time() + self._ahead
         body = {
             "work_queue_names": list(queues),
             "scheduled_before": datetime.datetime.fromtimestamp(by, datetime.UTC).isoformat(),

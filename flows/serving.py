@@ -7,13 +7,16 @@ import shlex
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import anyio
 from anyio.to_thread import run_sync
 
 from millrace.engine.errors import MillraceError
+from millrace.engine.exchange.cards import remove_card, write_card
 from millrace.engine.exchange.places import Place
+from millrace.engine.fleet.observed import Card
 from millrace.engine.hosts.devices import inventory
 from millrace.engine.settings import Settings
 from millrace.engine.worker import describe
@@ -26,6 +29,7 @@ _LOOK_SECONDS = 1.0
 _SETTLE_SECONDS = 3.0  # between taking no more work and switching off
 _COMMAND_SECONDS = 60.0
 _PATIENCE_SECONDS = 20.0  # with a store that does not take the card; the next one comes soon
+_LAST_SECONDS = 2.0  # with a store at the end; an old card is nobody's sign of life
 
 
 @dataclass(frozen=True)
@@ -62,21 +66,37 @@ async def _serve(
 
 
 async def _keep_card(station: Station, settings: Settings, say: Callable[[str], None]) -> None:
-    """Leaves the worker's card in the store it works from, now and every minute."""
+    """Leaves the worker's card in the store it works from, now and every minute, until the end."""
     said = ""
-    while True:
-        try:
-            await run_sync(_write_card, station, settings, abandon_on_cancel=True)
-            said = ""
-        except MillraceError as error:
-            if error.message != said:
-                say(f"the card of this worker cannot be left: {error.message}")
-            said = error.message
-        await anyio.sleep(_CARD_SECONDS)
+    try:
+        while True:
+            try:
+                await run_sync(_write_card, station, settings, abandon_on_cancel=True)
+                said = ""
+            except MillraceError as error:
+                if error.message != said:
+                    say(f"the card of this worker cannot be left: {error.message}")
+                said = error.message
+            await anyio.sleep(_CARD_SECONDS)
+    finally:
+        with suppress(MillraceError), anyio.CancelScope(shield=True):
+            await run_sync(_take_card_away, station, settings)
 
 
 def _write_card(station: Station, settings: Settings) -> None:
-    card = describe(
+    write_card(_place(settings), _card(station, settings))
+
+
+def _take_card_away(station: Station, settings: Settings) -> None:
+    remove_card(_place(settings).patient(_LAST_SECONDS), _card(station, settings))
+
+
+def _place(settings: Settings) -> Place:
+    return Place.open(settings.exchange or str(settings.store), patience=_PATIENCE_SECONDS)
+
+
+def _card(station: Station, settings: Settings) -> Card:
+    return describe(
         settings,
         inventory(),
         pool=station.pool,
@@ -85,9 +105,6 @@ def _write_card(station: Station, settings: Settings) -> None:
         at=time.time(),
         own=os.environ,
     )
-    place = Place.open(settings.exchange or str(settings.store), patience=_PATIENCE_SECONDS)
-    name = f"workers/{station.pool}/{station.name}.json"
-    place.put(name, card.model_dump_json().encode())
 
 
 async def _until_off(worker: MillraceWorker, idle: float, say: Callable[[str], None]) -> None:

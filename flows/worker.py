@@ -37,6 +37,8 @@ BEAT_SECONDS = 15.0
 QUERY_SECONDS = 1.0
 _CANCEL_SECONDS = 3.0  # how soon a cancelled flow run is noticed
 _QUEUES_SECONDS = 30.0
+_EARLY_SECONDS = 2.0  # how much too early a flow run is claimed; it then waits for its time
+_CHANCE_SECONDS = 3.0
 _AT_MOST_SECONDS = 10.0  # between two questions to a server that does not answer
 _REPORT_SECONDS = 600.0  # how long a crash is reported again to a server that is away
 _WELL = (0, REFUSED, ENDED)  # exit codes after which nobody needs to read what it said
@@ -59,7 +61,10 @@ class Ended(BaseWorkerResult):
 
 @dataclass(frozen=True)
 class Station:
-    """How a worker works: for which pool, on machines of which basis, and where its home is."""
+    """How a worker works: for which pool, on machines of which basis, and where its home is.
+
+    `limit` is the number of flow runs that work at a time; as many again may wait for their turn.
+    """
 
     pool: str
     name: str
@@ -183,6 +188,7 @@ class MillraceWorker(BaseWorker[Nothing, Any, Ended]):
             pool=self._station.pool,
             folder=folder,
             conductor=self._station.conductor,
+            slots=self._station.limit,
             prefect=prefect | {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": _HEARTBEAT},
         )
 
@@ -192,16 +198,26 @@ class MillraceWorker(BaseWorker[Nothing, Any, Ended]):
     async def _poll(self) -> None:
         if not self._queues:  # an empty list would ask for the work of all queues
             await self._choose_queues()
-        if not self._queues or not self._room:
+        room, by = self._room()
+        if not self._queues or not room:
             return
-        for flow_run in await self.control.waiting(self._queues, self._room):
-            if self._room and self._runs_task_group and flow_run not in self._processes:
+        for flow_run in await self.control.waiting(self._queues, room, by):
+            if self._room()[0] and self._runs_task_group and flow_run not in self._processes:
                 self._processes.expect(flow_run)
                 self._runs_task_group.start_soon(self._see_through, flow_run)
 
-    @property
-    def _room(self) -> int:
-        return 0 if self._closing else max(0, self._station.limit - len(self._processes))
+    def _room(self) -> tuple[int, float]:
+        """Returns how many more flow runs to take, and how soon their time must come, in seconds.
+
+        Work may be sent before its slot is free, so that it is ready by then. It is taken once
+        other workers, who have a slot free, have had their chance.
+        """
+        if self._closing:
+            return 0, 0.0
+        free = self._station.limit - len(self._processes)
+        if free > 0 or self._station.conductor:
+            return max(0, free), _EARLY_SECONDS
+        return max(0, free + self._station.limit), -_CHANCE_SECONDS
 
     async def _see_through(self, flow_run: UUID) -> None:
         """Claims a flow run and sees it to its end."""

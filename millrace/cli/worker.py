@@ -42,7 +42,7 @@ def start(
     ] = False,
     limit: Annotated[
         int | None,
-        typer.Option(min=1, help="Assignments at a time (default: the pool's slots, or 1)."),
+        typer.Option(min=1, help="Assignments that work at a time (default: the pool's slots, or 1)."),
     ] = None,
     name: Annotated[str | None, typer.Option(help="The worker's name (default: host-pid).")] = None,
     idle_off: Annotated[

@@ -30,6 +30,9 @@ FLOW_RUN = "MILLRACE_FLOW_RUN"
 CONDUCTOR = "MILLRACE_CONDUCTOR"
 """Variable that is set where the worker may conduct runs, not only work for them."""
 
+SLOTS = "MILLRACE_SLOTS"
+"""Variable that says how many assignments may work on this host at a time."""
+
 REFUSED = 2
 """Exit code of an entry process that refused its flow run."""
 
@@ -79,7 +82,7 @@ _PREFIXES = (
     "XDG_CACHE_",
 )
 _CONDUCTORS = ("MILLRACE_LEDGER",)  # workers have no ledger credentials
-_OURS = (FLOW_RUN, CONDUCTOR, "MILLRACE_POWER_OFF")
+_OURS = (FLOW_RUN, CONDUCTOR, SLOTS, "MILLRACE_POWER_OFF")
 _TOOLS = ("ffmpeg", "ffprobe", "java", "tesseract")
 
 
@@ -129,13 +132,15 @@ def environment(
     pool: str,
     folder: Path,
     conductor: bool,
+    slots: int,
     prefect: Mapping[str, str],
 ) -> dict[str, str]:
     """Returns the whole environment of an entry process, from the worker's own environment.
 
     `prefect` is how to reach the server, as this host is configured; `folder` becomes the place of
-    temporary files and of Prefect's own. Nothing from the server is in it but the flow run's id.
-    Where no clearance is configured it is public: a worker has to be told what it may read.
+    temporary files and of Prefect's own; `slots` assignments work here at a time. Nothing from the
+    server is in it but the flow run's id. Where no clearance is configured it is public: a worker
+    has to be told what it may read.
     """
     kept = {
         name: value
@@ -156,6 +161,8 @@ def environment(
     }
     if conductor:
         kept[CONDUCTOR] = "1"
+    else:
+        kept[SLOTS] = str(slots)
     return {name: value for name, value in kept.items() if value}
 
 

@@ -90,6 +90,7 @@ def _environment(own: dict[str, str], *, conductor: bool = False) -> dict[str, s
         pool="studio",
         folder=Path("/private"),
         conductor=conductor,
+        slots=3,
         prefect={"PREFECT_API_URL": "http://server/api"},
     )
 
@@ -119,6 +120,7 @@ def test_the_environment_of_an_entry_is_the_hosts_own_and_only_what_it_needs() -
         "MILLRACE_CLEARANCE": "internal",
         "MILLRACE_FLOW_RUN": "an-id",
         "MILLRACE_POOL": "studio",
+        "MILLRACE_SLOTS": "3",
         "PREFECT_API_URL": "http://server/api",
         "PREFECT_HOME": "/private",
         "PREFECT_PROFILES_PATH": "/private/profiles.toml",
@@ -127,6 +129,7 @@ def test_the_environment_of_an_entry_is_the_hosts_own_and_only_what_it_needs() -
     conducting = _environment(own, conductor=True)
     assert conducting["MILLRACE_LEDGER"] == "postgresql://secret"
     assert conducting["MILLRACE_CONDUCTOR"] == "1"
+    assert "MILLRACE_SLOTS" not in conducting
 
 
 def test_a_worker_that_was_not_told_its_clearance_reads_public_data_only() -> None:

@@ -64,6 +64,7 @@ class Yard:
         self.api, self.folder, self.home = api, folder, home
         self.pool = f"pool-{uuid.uuid4().hex[:8]}"
         self.deployments: dict[str, str] = {}
+        self.sent: list[str] = []
         self.workers: list[subprocess.Popen[bytes]] = []
         self.ask("work_pools/", {"name": self.pool, "type": "process"})
         for queue in ("own-normal", "spot-normal"):
@@ -111,13 +112,15 @@ class Yard:
                 self.deployments[flow] = self.deployment(flow)
             deployment = self.deployments[flow]
         body = {"parameters": parameters, "work_queue_name": queue, **others}
-        return str(self.ask(f"deployments/{deployment}/create_flow_run", body)["id"])
+        made = self.ask(f"deployments/{deployment}/create_flow_run", body)
+        self.sent.append(str(made["id"]))
+        return self.sent[-1]
 
     def state(self, flow_run: str) -> dict[str, Any]:
         """Returns a flow run's state."""
         return dict(self.ask(f"flow_runs/{flow_run}")["state"])
 
-    def wait(self, flow_run: str, *kinds: str, seconds: float = 120) -> dict[str, Any]:
+    def wait(self, flow_run: str, *kinds: str, seconds: float = 60) -> dict[str, Any]:
         """Waits until a flow run is in one of these states (default: any final one)."""
         wanted = kinds or ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
         return until(
@@ -143,6 +146,11 @@ class Yard:
         self.workers.append(process)
         until(lambda: process.poll() is not None or name in self.heard_of(), what=lambda: name)
         return process
+
+    @staticmethod
+    def until(reached: Callable[[], Any], seconds: float = 60) -> Any:
+        """Waits until `reached` returns something true, and returns that."""
+        return until(reached, seconds=seconds)
 
     def heard_of(self) -> list[str]:
         """Returns the names of the pool's workers."""
@@ -183,7 +191,7 @@ class Yard:
 
 
 def until(
-    reached: Callable[[], Any], *, seconds: float = 120, what: Callable[[], str] = lambda: ""
+    reached: Callable[[], Any], *, seconds: float = 60, what: Callable[[], str] = lambda: ""
 ) -> Any:
     """Waits until `reached` returns something true, and returns that."""
     end = time.monotonic() + seconds
@@ -194,8 +202,11 @@ def until(
 
 
 @pytest.fixture
-def yard(recorded: server.Api, tmp_path: Path, home: Path) -> Iterator[Yard]:
+def yard(
+    recorded: server.Api, tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Yard]:
     """A work pool without workers yet."""
+    monkeypatch.setenv("MILLRACE_FLEET", str(tmp_path / "no-pools.yaml"))
     made = Yard(recorded, tmp_path, home)
     yield made
     made.close()
