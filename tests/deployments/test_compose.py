@@ -17,6 +17,9 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from millrace.engine.fleet.reading import load_fleet
+from millrace.engine.labels import Label
+
 SCHEMA = Path(__file__).parent / "schemas" / "compose-spec.json"
 OURS = "millrace/"
 SECRET = re.compile(r"(PASSWORD|SECRET|AUTH_STRING|_KEY|KEY_ID|LEDGER)")
@@ -39,6 +42,18 @@ def test_a_mistake_in_the_file_is_found(compose: dict[str, Any]) -> None:
     assert any("netwroks" in each.message for each in validator.iter_errors(wrong))
 
 
+def test_its_pools_are_those_of_the_fleet_that_ships(
+    compose: dict[str, Any], deployments: Path
+) -> None:
+    fleet = load_fleet(deployments / "pools.yaml")
+    for name in ("conductor", "box", "studio", "burst"):
+        assert compose["services"][name]["command"][0] == name
+        pool = fleet.pools[name]
+        clearance = compose["services"][name]["environment"]["MILLRACE_CLEARANCE"]
+        assert Label.parse(clearance) == pool.clearance
+        assert ("--conductor" in compose["services"][name]["command"]) == (pool.runs != "work")
+
+
 def test_only_the_server_and_conductors_reach_the_database(compose: dict[str, Any]) -> None:
     there = {name for name in compose["services"] if "database" in networks(compose, name)}
     assert there == {"postgres", "prefect", "conductor", "deploy"}
@@ -57,7 +72,7 @@ def test_a_pool_of_lower_trust_has_nothing_of_the_house(compose: dict[str, Any])
 def test_workers_have_no_ledger_and_local_pools_no_keys_of_the_store(
     compose: dict[str, Any],
 ) -> None:
-    for name in ("studio", "studio-gpu", "documents"):
+    for name in ("box", "studio", "documents"):
         environment = compose["services"][name]["environment"]
         assert not any(key.startswith(("AWS_", "MILLRACE_LEDGER")) for key in environment), name
 
