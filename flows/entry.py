@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
     from prefect.client.schemas.objects import FlowRun
 
+_CONTAINERS = "PREFECT__FLOW_RUN_ID"  # by which Prefect's docker and kubernetes workers name it
+_HEARTBEAT = "30"  # seconds; an automation for dead flow runs counts them
 _POLL_SECONDS = 0.5
 _LET_GO_SECONDS = halting.GRACE_SECONDS - 4  # then this process ends itself, before it is killed
 
@@ -35,7 +37,8 @@ def main() -> int:
     when SIGTERM asked this process to end.
     """
     halting.install()
-    flow_run = UUID(os.environ.get(FLOW_RUN, ""))
+    flow_run = UUID(os.environ.get(FLOW_RUN) or os.environ.get(_CONTAINERS, ""))
+    os.environ.setdefault("PREFECT_FLOWS_HEARTBEAT_FREQUENCY", _HEARTBEAT)
     codes: list[int] = []
     # The engine would take SIGTERM for itself in the main thread, and abort what is half done.
     context = contextvars.copy_context()

@@ -286,6 +286,24 @@ def test_containers_start_our_entry_point_alone_and_the_server_takes_nothing_but
             house.client.request("POST", path, json=body)
 
 
+def test_a_container_carries_out_the_flow_run_that_prefects_own_worker_names(house: House) -> None:
+    house.deploy()
+    found = house.get(f"/deployments/name/millrace-assignment/{house.name}-pods")
+    body = {"parameters": {"run_id": "20261102-101010-abcd", "assignment_id": "a0001"}}
+    path = f"/deployments/{found['id']}/create_flow_run"
+    made = house.client.request("POST", path, json=body).json()
+    ended = subprocess.run(
+        [sys.executable, "-m", "millrace.flows.entry"],
+        env=os.environ | {"PREFECT__FLOW_RUN_ID": made["id"]},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert ended.returncode == 0, ended.stderr
+    after = house.get(f"/flow_runs/{made['id']}")["state"]
+    assert (after["type"], after["message"]) == ("FAILED", "UsageError")  # there is no such run
+
+
 def test_the_load_and_the_workers_of_a_pool_are_seen_by_the_servers_clock(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
