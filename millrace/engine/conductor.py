@@ -15,16 +15,17 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from millrace.engine import history
+from millrace.engine import halting
 from millrace.engine.consideration import Considering
 from millrace.engine.desks import Desk
-from millrace.engine.errors import ItemError, MillraceError, StoreError
+from millrace.engine.errors import ItemError, MillraceError, Relieved, StoreError
 from millrace.engine.expansion import Chooser, nodes
 from millrace.engine.forecasts import Forecaster
+from millrace.engine.history import History
 from millrace.engine.hosts.devices import Host
 from millrace.engine.inputs import expand_inputs
 from millrace.engine.items import Item
-from millrace.engine.journal import Journal, Reader, Record
+from millrace.engine.journal import Journal, Reader
 from millrace.engine.measuring import Measurer
 from millrace.engine.outcome import Outcome, Tallies
 from millrace.engine.outputs import Outputs
@@ -36,6 +37,7 @@ from millrace.engine.tickets import Ticket, Tickets
 from millrace.engine.whys import Whys
 
 _POLL_SECONDS = 0.05
+_BEAT_SECONDS = 5.0
 _LEDGER_ROWS = 200  # written together
 _ANSWERS = ("done", "failed", "lost")
 _SIGNS = ("queued", "opened", "progress", "alive")
@@ -65,13 +67,12 @@ class Conductor:
         self._store = Store(settings.store)
         self._nodes = nodes(order.pipeline, order.only)
         self._reader = Reader(run.journal)
-        self._earlier = self._reader.new()  # of conductors before this one
         self._journal = Journal(run.journal, "conductor")
         self._measurer = Measurer(
             settings, host, run.scratch / "measure", run.log("measure"), retry=order.retry
         )
         self._forecaster = Forecaster(settings)
-        self._desk = desk_of(self._journal, self._forecaster)
+        self._desk_of = desk_of
         self._outputs = Outputs(order, run.id, self._store, self._journal)
         self._considering = Considering(
             order, settings, host, self._store, self._measurer, Whys(settings, run, order), choice
@@ -79,19 +80,13 @@ class Conductor:
         self._tallies = Tallies()
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._threads = ThreadPoolExecutor(host.cores, thread_name_prefix="measure")
-        self._tickets = Tickets(
-            self._store,
-            self._journal,
-            self._desk,
-            self._tallies,
-            self._supply,
-            lambda: run.stopping,
-        )
         self._readiness = Readiness({}, {})
         self._epoch = 0
+        self._beaten = 0.0
+        self._idle = False  # nothing is out any more
         self._deliveries = 0  # under way
         self._measuring = 0
-        self._took: list[Record] = []
+        self._history = History(run.id, self._nodes, self._forecaster.price, settings)
         self._fatal: MillraceError | None = None
         self._given_up = False
         self._winding_up = False
@@ -100,11 +95,27 @@ class Conductor:
         """Runs until nothing is left to do, or the run is asked to stop. Returns what came of it.
 
         Raises UsageError, DocumentError, NotPermitted or ToolMissing when the run cannot go on at
-        all; what was finished by then is kept.
+        all; what was finished by then is kept. Raises Relieved, leaving everything as it is, when
+        another conductor has taken the run up or this machine is being taken away.
         """
-        with self._run.held(idle=lambda: not self._desk.busy):
+        with self._run.held(idle=lambda: self._idle):
             Runs(self._settings).sweep()
+            self._take_up()
             return self._conduct()
+
+    def _take_up(self) -> None:
+        """Becomes the run's conductor. Only now is it certain what the one before has done."""
+        self._epoch = self._run.begin_epoch()
+        self._earlier = self._reader.new()
+        self._desk = self._desk_of(self._journal, self._forecaster)
+        self._tickets = Tickets(
+            self._store,
+            self._journal,
+            self._desk,
+            self._tallies,
+            self._supply,
+            lambda: self._run.stopping,
+        )
 
     def _conduct(self) -> Outcome:
         began = time.monotonic()
@@ -119,34 +130,42 @@ class Conductor:
             if self._fatal:
                 raise self._fatal
             complete = not self._run.stopping
+        except Relieved:
+            self._leave()
+            raise
         except BaseException as error:
             if isinstance(error, MillraceError):
                 with contextlib.suppress(StoreError):
                     self._journal.write("note", text=f"the run could not go on: {error.message}")
             self._give_up()
+            self._end(began, complete=False)
             raise
-        finally:
-            asked = self._run.stopping and not self._given_up
-            self._threads.shutdown(wait=True, cancel_futures=True)
-            self._desk.close()
-            self._remember()
-            self._measurer.close()
-            outcome = self._tallies.outcome(
-                self._run.id,
-                self._outputs.delivered,
-                time.monotonic() - began,
-                complete=complete,
-                interrupted=asked,
-            )
-            with contextlib.suppress(StoreError):  # a full disk must not hide what came before
-                self._journal.write("ended", **outcome.record())
-            self._journal.close()
+        return self._end(began, complete=complete)
+
+    def _end(self, began: float, *, complete: bool) -> Outcome:
+        """Closes everything, and writes down what came of the run."""
+        asked = self._run.stopping and not self._given_up
+        self._threads.shutdown(wait=True, cancel_futures=True)
+        self._desk.close()
+        self._idle = not self._desk.busy
+        self._remember()
+        self._measurer.close()
+        outcome = self._tallies.outcome(
+            self._run.id,
+            self._outputs.delivered,
+            time.monotonic() - began,
+            complete=complete,
+            interrupted=asked,
+        )
+        with contextlib.suppress(StoreError):  # a full disk must not hide what came before
+            self._journal.write("ended", **outcome.record())
+        self._journal.close()
         return outcome
 
     # -- beginning and ending ------------------------------------------------------------------
 
     def _begin(self) -> None:
-        self._epoch = self._run.begin_epoch()
+        self._history.resume(self._earlier)
         self._journal.write(
             "started" if self._epoch == 1 else "adopted",
             run=self._run.id,
@@ -162,6 +181,23 @@ class Conductor:
             for item in items:
                 self._supply(name, item, item)
 
+    def _leave(self) -> None:
+        """Lets go of the run: what is out goes on, and the next conductor adopts it."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._desk.leave()
+        self._measurer.close()
+        self._journal.close()
+
+    def _heed(self) -> None:
+        """Gives a sign of life. Raises Relieved when this is not, or no longer, the conductor."""
+        if self._run.epoch != self._epoch:
+            raise Relieved(f"another conductor has taken up run {self._run.id}")
+        if self._run.on_fleet and halting.event().is_set():
+            raise Relieved(f"the machine that conducted run {self._run.id} is being taken away")
+        if time.monotonic() - self._beaten >= _BEAT_SECONDS:
+            self._beaten = time.monotonic()
+            self._run.beat()
+
     def _give_up(self) -> None:
         """Stops what is out there, because the run cannot go on."""
         if not self._run.stopping:
@@ -174,36 +210,39 @@ class Conductor:
         if self._fatal:
             self._give_up()
         while self._desk.busy:
+            self._heed()
             self._hear()
             time.sleep(_POLL_SECONDS)
         self._hear()
 
     def _remember(self) -> None:
         """Enters what batches took into the ledger."""
-        history.enter(self._took, self._nodes, self._forecaster.price, self._settings)
-        self._took.clear()
+        for record in self._reader.new():  # what came last: how assignments were closed
+            self._history.take(record)
+        self._history.enter()
 
     def _turn(self) -> None:
-        try:
-            self._inbox.get(timeout=_POLL_SECONDS)()
+        first = None
+        with contextlib.suppress(queue.Empty):
+            first = self._inbox.get(timeout=_POLL_SECONDS)
+        self._heed()
+        if first:
+            first()
             while not self._inbox.empty():
                 self._inbox.get()()
-        except queue.Empty:
-            pass
         self._hear()
         self._desk.hand_out(more_to_come=self._measuring > 0)
 
     def _hear(self) -> None:
         ended = self._desk.ended()  # before the journal is read: all they wrote is there by then
         for record in self._reader.new():
-            if record.event in ("done", "opened"):
-                self._took.append(record)
+            self._history.take(record)
             if record.event in _ANSWERS:
                 self._tickets.heed(record)
             elif record.data.get("assignment") and record.event in _SIGNS:
                 self._desk.answered(record)
-        if len(self._took) >= _LEDGER_ROWS:
-            self._remember()
+        if len(self._history) >= _LEDGER_ROWS:
+            self._history.enter()
         for job, error in self._desk.settle(ended):
             self._tickets.lose(job.stage, job.item, job.job.key, error)
 

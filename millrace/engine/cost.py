@@ -1,6 +1,7 @@
 """What work costs and how long it takes: pure arithmetic on rates and prices.
 
-    seconds of a batch = start + load / rate     rate: load per second, of the ledger or a prior
+    seconds of a batch = overhead + load / rate  both learnt from the ledger; without it, a prior
+                                                 and no overhead; a session takes its start more
     cost of a batch    = seconds × price         for as long as the device is held
 
 Nothing is free because nobody sent a bill: this machine has a price too (`local_price`).
@@ -9,6 +10,7 @@ Nothing is free because nobody sent a bill: this machine has a price too (`local
 from __future__ import annotations
 
 import datetime
+import math
 from collections.abc import Iterable
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Literal
@@ -55,22 +57,41 @@ def local_price(eur_per_hour: float) -> Price:
 def predict(load: float, rate: float, start: float = 0.0) -> float:
     """Returns the seconds that `load` takes at `rate` load per second after `start` seconds.
 
-    Raises ValueError for a rate that is not above zero: a prediction of "never" is a mistake.
+    Raises ValueError for a rate that is not above zero, as a prediction of "never" is a mistake,
+    and for a load or start that is no quantity.
     """
-    if not rate > 0:
+    if not (rate > 0 and math.isfinite(rate)):
         raise ValueError(f"a rate of {rate} load per second predicts nothing")
-    return start + load / rate
+    return quantity("start", start) + quantity("load", load) / rate
+
+
+def quantity(name: str, value: float) -> float:
+    """Returns a value that can be summed. Raises ValueError for NaN, infinity and less than 0."""
+    if not (math.isfinite(value) and value >= 0):
+        raise ValueError(f"{name} cannot be {value}")
+    return value
 
 
 def cost(seconds: float, price: Price) -> Money:
-    """Returns what holding a device for `seconds` costs."""
+    """Returns what holding a device for `seconds` costs. Raises ValueError for impossible ones."""
+    quantity("seconds", seconds)
     return Money(amount=seconds / SECONDS_PER[price.per] * price.amount, currency=price.currency)
 
 
+def hourly(price: Price) -> float:
+    """Returns what an hour of a device costs."""
+    return price.amount * SECONDS_PER["hour"] / SECONDS_PER[price.per]
+
+
 def total(parts: Iterable[Money]) -> tuple[Money, ...]:
-    """Returns the sums, one for each currency, sorted: different currencies are never added."""
+    """Returns the sums, one for each currency, sorted: different currencies are never added.
+
+    Raises ValueError for an amount that is no number.
+    """
     sums: dict[str, list[float]] = {}
     for part in parts:
+        if not math.isfinite(part.amount):
+            raise ValueError(f"an amount of {part.amount} {part.currency} cannot be summed")
         sums.setdefault(part.currency, []).append(part.amount)
     return tuple(Money(amount=sum(sums[c]), currency=c) for c in sorted(sums))
 

@@ -10,7 +10,8 @@ from millrace.engine.settings import Settings
 from millrace.engine.stages import Stage
 
 if TYPE_CHECKING:
-    from millrace.engine.ledger import Ledger, Rate
+    from millrace.engine.ledger import Ledger
+    from millrace.engine.rates import Rate
 
 START_SECONDS = 1.0
 """How long a session takes to open until the ledger knows better."""
@@ -28,22 +29,40 @@ class Forecaster:
         """What an hour of this host costs."""
         return local_price(self._settings.eur_per_hour)
 
-    def rate(self, stage: Stage, pace: str, device: Device) -> Rate:
-        """Returns the load per second of a kind at a pace on a device, and where it is from."""
+    def rate(self, stage: Stage, pace: str, device: Device, pool: str | None = None) -> Rate:
+        """Returns the load per second of a kind at a pace on a device, and where it is from.
+
+        With a `pool`, what was done in that pool counts before what was done elsewhere.
+        """
         if self._ledger is None:
             from millrace.engine.ledger import Ledger
 
             self._ledger = Ledger(self._settings.ledger, warn=lambda text: None)
         return self._ledger.rate(
-            stage.kind, stage.version, pace, device.name, prior=stage.prior, start=START_SECONDS
+            stage.kind,
+            stage.version,
+            pace,
+            device.name,
+            prior=stage.prior,
+            start=START_SECONDS,
+            pool=pool or "",
         )
 
     def seconds(
-        self, stage: Stage, pace: str, device: Device, load: float, *, session: bool = True
+        self,
+        stage: Stage,
+        pace: str,
+        device: Device,
+        load: float,
+        *,
+        session: bool = True,
+        pool: str | None = None,
     ) -> float:
-        """Returns the seconds `load` takes, with the start of a session unless told otherwise."""
-        rate = self.rate(stage, pace, device)
-        return predict(load, rate.load_per_second, rate.start_seconds if session else 0.0)
+        """Returns the seconds a batch of this load takes, what it takes whatever its load included,
+        and the start of a session unless told otherwise."""
+        rate = self.rate(stage, pace, device, pool)
+        constant = rate.overhead_seconds + (rate.start_seconds if session else 0.0)
+        return predict(load, rate.load_per_second, constant)
 
     def cost(self, seconds: float) -> Money:
         """Returns what holding this host for `seconds` costs."""

@@ -1,4 +1,4 @@
-"""What work really took: one row for each batch, and what it teaches about the next.
+"""What work really took and cost: one row for each batch, and what it teaches about the next.
 
 The ledger is history, never correctness: when it is missing, locked or damaged, predictions fall
 back to the kind's own prior and a warning says so; no run fails for it. It holds no file names and
@@ -8,32 +8,38 @@ no values. SQLite by default, any SQLAlchemy URL otherwise.
 from __future__ import annotations
 
 import logging
+import math
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import sqlalchemy as sql
-from sqlalchemy import event
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
-from sqlalchemy.pool import NullPool
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from millrace.engine.errors import StoreError, ToolMissing, UsageError
+from millrace.engine.cost import Money, total
+from millrace.engine.errors import StoreError
+from millrace.engine.ledger_table import TABLE, engine, present
+from millrace.engine.rates import Rate, fit, recent_median
+from millrace.engine.spells import State
+
+__all__ = ["Ledger", "Rate", "Row", "recent_median"]
 
 BUSY_TIMEOUT_S = 10
-LIMIT_ROWS = 200_000  # about 40 MB
+LIMIT_ROWS = 200_000  # about 50 MB
 SAMPLE_ROWS = 200  # as far back as a rate looks
-HALF_LIFE_ROWS = 20  # a row this much older than the newest counts half
 
 
 @dataclass(frozen=True)
 class Row:
-    """What one batch (`done`, `failed`) or the start of one session (`opened`) took.
+    """What one batch (`done`, `failed`, `lost`) or the start of one session (`opened`) took, or for
+    how long one assignment held its slot without any of these (`idle`).
 
     `device` is the name of the device's class, "NVIDIA L4". `load` and `pace` are the kind's own
-    measure of the work (`millrace.engine.stages.Work`). Joules are None where nothing measured.
+    measure of the work (`millrace.engine.stages.Work`). `price` is that of an hour of the slot in
+    `currency`. Joules are None where nothing measured. `run` and `assignment` are ids.
     """
 
     at: float  # seconds since the epoch
@@ -51,43 +57,18 @@ class Row:
     joules: float | None = None
     cost: float = 0.0
     currency: str = "EUR"
-    state: Literal["done", "failed", "opened"] = "done"
+    state: State = "done"
+    basis: str = ""
+    price: float = 0.0
+    run: str = ""
+    assignment: str = ""
 
-
-@dataclass(frozen=True)
-class Rate:
-    """How fast a kind works on a device, from `n` rows of the ledger or from the kind's prior."""
-
-    load_per_second: float
-    start_seconds: float
-    n: int
-    source: Literal["ledger", "prior"]
-
-
-# The number is the schema's: another schema is another table, and an old one is left in peace.
-_TABLE = sql.Table(
-    "work_1",
-    sql.MetaData(),
-    sql.Column("id", sql.BigInteger().with_variant(sql.Integer, "sqlite"), primary_key=True),
-    sql.Column("at", sql.Double, nullable=False),
-    sql.Column("kind", sql.Text, nullable=False),
-    sql.Column("version", sql.Integer, nullable=False),
-    sql.Column("device", sql.Text, nullable=False),
-    sql.Column("seconds", sql.Double, nullable=False),
-    sql.Column("pace", sql.Text, nullable=False),
-    sql.Column("host", sql.Text, nullable=False),
-    sql.Column("pool", sql.Text, nullable=False),
-    sql.Column("units", sql.Double, nullable=False),
-    sql.Column("load", sql.Double, nullable=False),
-    sql.Column("bytes_in", sql.BigInteger, nullable=False),
-    sql.Column("bytes_out", sql.BigInteger, nullable=False),
-    sql.Column("joules", sql.Double),
-    sql.Column("cost", sql.Double, nullable=False),
-    sql.Column("currency", sql.Text, nullable=False),
-    sql.Column("state", sql.Text, nullable=False),
-    sql.Index("work_1_by_pace", "kind", "version", "device", "state", "pace", "at"),
-    sql.Index("work_1_by_time", "kind", "version", "device", "state", "at"),
-)
+    def __post_init__(self) -> None:
+        """Raises ValueError for seconds or money that cannot be: they would spoil every sum."""
+        for name in ("seconds", "cost", "price"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value >= 0):
+                raise ValueError(f"a row's {name} cannot be {value}")
 
 
 class Ledger:
@@ -105,7 +86,7 @@ class Ledger:
         self._warn = warn or logging.getLogger(__name__).warning
         self._limit = limit
         self._rates: dict[tuple[Any, ...], Rate | None] = {}
-        self._engine = _engine(url, busy_timeout)
+        self._engine = engine(url, busy_timeout)
         database = self._engine.url.database
         on_disk = self._engine.dialect.name == "sqlite" and database not in (None, "", ":memory:")
         self._path = Path(database) if on_disk and database else None
@@ -133,64 +114,101 @@ class Ledger:
             self._warn(f"the ledger lost {len(values)} rows: {error}")
 
     def rate(
-        self, kind: str, version: int, pace: str, device: str, *, prior: float, start: float = 0.0
+        self,
+        kind: str,
+        version: int,
+        pace: str,
+        device: str,
+        *,
+        prior: float,
+        start: float = 0.0,
+        pool: str = "",
     ) -> Rate:
         """Returns how fast `kind` works on `device`, in load per second, and how long it opens.
 
-        It is the median of the latest batches of that pace, newer and larger ones weighing more;
-        without any, of any pace; without any, `prior` and `start`. Never raises for a broken ledger
+        It is learnt from the latest batches of that pace, newer and larger ones weighing more:
+        those of `pool` on that device, else of that device anywhere, else of `pool` on another of
+        the same sort. (A CPU pool's own history comes before that of the CPU of whoever asks.)
+        Without any, of any pace; without any, `prior` and `start`. Never raises for a broken ledger
         and writes nothing. Answers are kept until this object records something.
         """
-        key = (kind, version, pace, device)
+        key = (kind, version, pace, device, pool)
         if key not in self._rates:
-            self._rates[key] = self._learned(kind, version, pace, device, start)
+            self._rates[key] = self._learned(kind, version, pace, device, start, pool)
         return self._rates[key] or Rate(prior, start, 0, "prior")
 
-    def rows(self, *, since: float = 0.0) -> list[Row]:
-        """Returns the rows from `since` (seconds since the epoch) on, by time.
+    def rows(self, *, since: float = 0.0, run: str = "") -> list[Row]:
+        """Returns the rows from `since` (seconds since the epoch) on, by time, or those of one run.
 
         Raises StoreError when the ledger cannot be read; a ledger that is not there is empty.
         """
-        columns = [column for column in _TABLE.c if column.name != "id"]
-        query = sql.select(*columns).where(_TABLE.c.at >= since).order_by(_TABLE.c.at)
+
+        def query(table: sql.Table) -> sql.Select[Any]:
+            columns = [column for column in table.c if column.name != "id"]
+            return sql.select(*columns).where(table.c.at >= since, *_of_run(table, run))
+
         try:
-            return [Row(**row) for row in self._ask(query)]
+            found = [Row(**row) for row in self._ask(query)]
+        except (SQLAlchemyError, ValueError) as error:
+            raise _unreadable(error) from error
+        return sorted(found, key=lambda row: row.at)
+
+    def spent(
+        self, *, since: float, pools: Collection[str], without: Collection[str] = ()
+    ) -> tuple[Money, ...]:
+        """Returns what work in `pools` cost from `since` on, but for the runs `without`; a sum for
+        each currency. Raises StoreError when it cannot be read: nobody can say it was nothing.
+        """
+
+        def query(table: sql.Table) -> sql.Select[Any]:
+            c = table.c
+            sums = sql.select(c.currency, sql.func.sum(c.cost).label("amount"))
+            sums = sums.where(c.at >= since, c.pool.in_(pools)).group_by(c.currency)
+            return sums.where(c.run.not_in(without)) if "run" in c else sums
+
+        try:
+            return total(Money(**row) for row in self._ask(query))
         except SQLAlchemyError as error:
-            raise StoreError(
-                f"the ledger cannot be read: {_reason(error)}",
-                hint="move it away to begin a new one; results do not depend on it",
-            ) from error
+            raise _unreadable(error) from error
 
     def _learned(
-        self, kind: str, version: int, pace: str, device: str, start: float
+        self, kind: str, version: int, pace: str, device: str, start: float, pool: str
     ) -> Rate | None:
-        c = _TABLE.c
-        ours = (c.kind == kind) & (c.version == version) & (c.device == device)
-        done = sql.select(c.load, c.seconds).where(ours, c.state == "done")
-        done = done.where(c.load > 0, c.seconds > 0).order_by(c.at.desc()).limit(SAMPLE_ROWS)
-        opened = sql.select(c.seconds).where(ours, c.state == "opened")
-        opened = opened.order_by(c.at.desc()).limit(SAMPLE_ROWS)
+        def query(where: _Where, state: str, of_pace: bool) -> Callable[..., sql.Select[Any]]:
+            def select(table: sql.Table) -> sql.Select[Any]:
+                c = table.c
+                found = sql.select(c.at, c.load, c.seconds).where(c.kind == kind, where(c))
+                found = found.where(c.version == version, c.state == state, c.seconds > 0)
+                found = found.where(c.load > 0) if state == "done" else found
+                found = found.where(c.pace == pace) if of_pace else found
+                return found.order_by(c.at.desc()).limit(SAMPLE_ROWS)
+
+            return select
+
+        places = _places(device, pool)
         try:
-            found = self._ask(done.where(c.pace == pace)) or self._ask(done)
-            starts = self._ask(opened) if found else []
+            for of_pace in (True, False):
+                for where in places:
+                    if found := self._newest(query(where, "done", of_pace)):
+                        starts = self._newest(query(where, "opened", False))
+                        return _rate(found, starts, start)
         except SQLAlchemyError as error:
             self._warn(f"the ledger cannot be read, predictions use priors: {_reason(error)}")
-            return None
-        if not found:
-            return None
-        loads = [row["load"] for row in found]
-        # Small batches are mostly overhead: the large ones tell what the next hour will be like.
-        speed = recent_median([row["load"] / row["seconds"] for row in found], loads)
-        began = recent_median([row["seconds"] for row in starts]) if starts else start
-        return Rate(speed, began, len(found), "ledger")
+        return None
 
-    def _ask(self, query: sql.Select[Any]) -> Sequence[sql.RowMapping]:
+    def _newest(self, query: Callable[..., sql.Select[Any]]) -> list[sql.RowMapping]:
+        return sorted(self._ask(query), key=lambda row: -row["at"])[:SAMPLE_ROWS]
+
+    def _ask(self, query: Callable[[sql.Table], sql.Select[Any]]) -> list[sql.RowMapping]:
+        """Returns what every table answers."""
         if self._path and not self._path.exists():
             return []  # connecting would create it
         with self._engine.connect() as connection:
-            if not sql.inspect(connection).has_table(_TABLE.name):
-                return []
-            return connection.execute(query).mappings().all()
+            return [
+                row
+                for table in present(connection)
+                for row in connection.execute(query(table)).mappings()
+            ]
 
     def _append(self, values: list[dict[str, Any]]) -> None:
         if self._path:
@@ -198,20 +216,20 @@ class Ledger:
         if not self._has_table():
             self._make_table()
         with self._engine.begin() as connection:
-            connection.execute(sql.insert(_TABLE), values)
-            newest = sql.select(sql.func.max(_TABLE.c.id)).scalar_subquery()
-            connection.execute(sql.delete(_TABLE).where(_TABLE.c.id <= newest - self._limit))
+            connection.execute(sql.insert(TABLE), values)
+            newest = sql.select(sql.func.max(TABLE.c.id)).scalar_subquery()
+            connection.execute(sql.delete(TABLE).where(TABLE.c.id <= newest - self._limit))
 
     def _has_table(self) -> bool:
         with self._engine.connect() as connection:
-            return sql.inspect(connection).has_table(_TABLE.name)
+            return sql.inspect(connection).has_table(TABLE.name)
 
     def _make_table(self) -> None:
         """Makes the table, in a transaction of its own: beside an insert, PostgreSQL deadlocks."""
         try:
             with self._engine.begin() as connection:
-                connection.execute(CreateTable(_TABLE, if_not_exists=True))
-                for index in _TABLE.indexes:
+                connection.execute(CreateTable(TABLE, if_not_exists=True))
+                for index in TABLE.indexes:
                     connection.execute(CreateIndex(index, if_not_exists=True))
         except SQLAlchemyError:
             if not self._has_table():  # else somebody else was quicker
@@ -230,55 +248,45 @@ class Ledger:
         return True
 
 
-def recent_median(values: Sequence[float], sizes: Sequence[float] | None = None) -> float:
-    """Returns the median of values given newest first, each weighing less than the one before.
+_Where = Callable[[Any], sql.ColumnElement[bool]]
 
-    The weight halves every HALF_LIFE_ROWS values, and grows with `sizes` where they are given. A
-    few outliers (a machine that slept, a cold cache) do not move it. Raises ValueError when there
-    are no values.
-    """
-    if not values:
-        raise ValueError("no values have no median")
-    each = sizes if sizes is not None else [1.0] * len(values)
-    pairs = zip(values, each, strict=True)
-    weighted = sorted(
-        (value, size * 0.5 ** (age / HALF_LIFE_ROWS)) for age, (value, size) in enumerate(pairs)
+
+def _places(device: str, pool: str) -> list[_Where]:
+    """Returns where to look for batches like those to come, the best place first."""
+    gpu = device.startswith("NVIDIA")
+
+    def there(c: Any) -> sql.ColumnElement[bool]:
+        return sql.and_(c.pool == pool, c.device == device)
+
+    def alike(c: Any) -> sql.ColumnElement[bool]:
+        named = c.device.like("NVIDIA%")
+        return sql.and_(c.pool == pool, named if gpu else sql.not_(named))
+
+    def anywhere(c: Any) -> sql.ColumnElement[bool]:
+        return sql.and_(c.device == device)
+
+    if not pool:
+        return [anywhere]
+    return [there, anywhere, alike] if gpu else [there, alike, anywhere]
+
+
+def _rate(found: Sequence[sql.RowMapping], starts: Sequence[sql.RowMapping], start: float) -> Rate:
+    speed, overhead = fit([row["load"] for row in found], [row["seconds"] for row in found])
+    began = recent_median([row["seconds"] for row in starts]) if starts else start
+    return Rate(speed, began, len(found), "ledger", overhead)
+
+
+def _of_run(table: sql.Table, run: str) -> list[sql.ColumnElement[bool]]:
+    if not run:
+        return []
+    return [table.c.run == run if "run" in table.c else sql.false()]
+
+
+def _unreadable(error: Exception) -> StoreError:
+    return StoreError(
+        f"the ledger cannot be read: {_reason(error)}",
+        hint="move it away to begin a new one; results do not depend on it",
     )
-    half = sum(weight for _, weight in weighted) / 2
-    below = 0.0
-    for value, weight in weighted:
-        below += weight
-        if below >= half:
-            return value
-    return weighted[-1][0]
-
-
-def _engine(url: str, busy_timeout: float) -> sql.Engine:
-    try:
-        parsed = sql.make_url(url)
-        if parsed.get_backend_name() != "sqlite":
-            return sql.create_engine(parsed, pool_pre_ping=True)
-        arguments = {"timeout": busy_timeout}
-        engine = sql.create_engine(parsed, poolclass=NullPool, connect_args=arguments)
-    except (ArgumentError, NoSuchModuleError) as error:
-        raise UsageError(
-            f"the ledger's address is not one of a database: {error}",
-            hint="give a path, or a URL such as postgresql+psycopg://user@host/name",
-        ) from error
-    except ModuleNotFoundError as error:
-        raise ToolMissing(
-            f"the ledger's database needs the Python package {error.name}",
-            hint=f"pip install {error.name}",
-        ) from error
-    event.listen(engine, "connect", _many_writers)
-    return engine
-
-
-def _many_writers(connection: Any, _: Any) -> None:
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=NORMAL")  # a power cut may lose the last rows, not more
-    cursor.close()
 
 
 def _reason(error: Exception) -> str:

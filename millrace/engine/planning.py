@@ -111,29 +111,30 @@ def stage_plan(
 
 
 def _stage(node: Node, seen: Collection[Seen], host: Host, forecaster: Forecaster) -> StagePlan:
-    loads: dict[_Speed, float] = {}
+    loads: dict[_Speed, list[float]] = {}
     for cut, found in to_do(seen):
         cores = max(1, min(cut.needs.cores, host.cores))
         speed = _Speed(cut.work.pace, cut.device, cores)
-        left = sum(share.load for share in cut.shares if share.key not in found.parts)
-        loads[speed] = loads.get(speed, 0.0) + left
+        left = [share.load for share in cut.shares if share.key not in found.parts]
+        loads.setdefault(speed, []).extend(left)
     seconds, source = _seconds(node, loads, host, forecaster)
     return stage_plan(node, seen, seconds, forecaster.cost(seconds).amount, source)
 
 
 def _seconds(
-    node: Node, loads: Mapping[_Speed, float], host: Host, forecaster: Forecaster
+    node: Node, loads: Mapping[_Speed, list[float]], host: Host, forecaster: Forecaster
 ) -> tuple[float, Source]:
-    """Returns the wall time of the loads, and the weaker of the sources it rests on."""
+    """Returns the wall time of batches of these loads, and the weaker of its sources."""
     if not loads:
         return 0.0, ""
     seconds, starts, sources = 0.0, [], set()
-    for speed, load in loads.items():
+    for speed, batches in loads.items():
         rate = forecaster.rate(node.stage, speed.pace, speed.device)
         sources.add(rate.source)
         starts.append(rate.start_seconds)
         side_by_side = max(1, host.cores // speed.cores)
-        seconds += predict(load, rate.load_per_second) / side_by_side
+        constant = rate.overhead_seconds * len(batches)
+        seconds += predict(sum(batches), rate.load_per_second, constant) / side_by_side
     seconds += max(starts)  # sessions open side by side and are kept for what follows
     return seconds, "prior" if "prior" in sources else "ledger"
 

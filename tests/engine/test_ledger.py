@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from millrace.engine.cost import Money
 from millrace.engine.errors import StoreError, ToolMissing, UsageError
 from millrace.engine.ledger import Ledger, Rate, Row, recent_median
 
@@ -175,13 +176,115 @@ def test_a_file_damaged_in_the_middle_costs_a_warning_and_no_more(tmp_path: Path
 def test_a_table_of_a_foreign_schema_is_moved_aside(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     with sqlite3.connect(path) as database:
-        database.execute("CREATE TABLE work_1 (id INTEGER PRIMARY KEY, at REAL, kind TEXT)")
+        database.execute("CREATE TABLE work_2 (id INTEGER PRIMARY KEY, at REAL, kind TEXT)")
     said: list[str] = []
     ledger = Ledger(path, warn=said.append)
     assert rate(ledger) == PRIOR
     ledger.record([ROW])
     assert ledger.rows() == [ROW]
     assert len(said) == 2
+
+
+OLD_COLUMNS = (
+    "at, kind, version, device, seconds, pace, host, pool, units, load, bytes_in, bytes_out, "
+    "joules, cost, currency, state"
+)
+
+
+def test_what_an_older_millrace_has_learnt_stays_usable(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    with sqlite3.connect(path) as database:
+        database.execute(f"CREATE TABLE work_1 (id INTEGER PRIMARY KEY, {OLD_COLUMNS})")
+        old = (1.0, "video.encode", 1, "NVIDIA L4", 10.0, "h264", "", "here", 50.0, 50.0)
+        marks = ", ".join("?" * 16)
+        database.execute(
+            f"INSERT INTO work_1 ({OLD_COLUMNS}) VALUES ({marks})",
+            (*old, 0, 0, None, 0.5, "EUR", "done"),
+        )
+    ledger = Ledger(path, warn=pytest.fail)
+    assert rate(ledger) == Rate(5.0, 1.5, 1, "ledger")
+    assert [row.cost for row in ledger.rows()] == [0.5]
+    ledger.record([replace(ROW, run="r1", assignment="a1", basis="spot", price=0.3)])
+    assert rate(ledger).n == 2
+    assert [row.basis for row in ledger.rows()] == ["", "spot"]
+    assert [row.at for row in ledger.rows(run="r1")] == [ROW.at]
+    assert ledger.spent(since=0, pools=["here"]) == (Money(amount=0.5, currency="EUR"),)
+
+
+def test_an_old_table_that_is_none_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    with sqlite3.connect(path) as database:
+        database.execute("CREATE TABLE work_1 (id INTEGER PRIMARY KEY, at REAL, kind TEXT)")
+    ledger = Ledger(path, warn=pytest.fail)
+    ledger.record([ROW])
+    assert ledger.rows() == [ROW]
+
+
+def test_a_pool_is_judged_by_its_own_batches_first(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.db")
+    ledger.record([replace(ROW, pool="burst", load=20.0), replace(ROW, pool="studio", load=80.0)])
+
+    def of(pool: str, device: str) -> float:
+        found = ledger.rate("video.encode", 1, "h264", device, prior=7.0, pool=pool)
+        return found.load_per_second
+
+    assert of("burst", "NVIDIA L4") == 2.0
+    assert of("studio", "NVIDIA L4") == 8.0
+    assert of("elsewhere", "NVIDIA L4") in (2.0, 8.0)
+    assert of("burst", "NVIDIA H100") == 2.0
+    assert of("elsewhere", "NVIDIA H100") == 7.0
+
+
+def test_a_cpu_pool_is_not_judged_by_the_cpu_of_whoever_asks(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.db")
+    mine = replace(ROW, device="CPU of mine")
+    theirs = replace(ROW, device="CPU of theirs", pool="farm", load=100.0)
+    on_a_gpu = replace(ROW, pool="farm", load=1000.0)
+    ledger.record([mine, theirs, on_a_gpu])
+    asked = ledger.rate("video.encode", 1, "h264", "CPU of mine", prior=7.0, pool="farm")
+    assert asked.load_per_second == 10.0
+    other = ledger.rate("video.encode", 1, "h264", "CPU of mine", prior=7.0, pool="new")
+    assert other.load_per_second == 5.0
+
+
+def test_what_batches_take_whatever_their_size_is_learnt_apart(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.db")
+    loads = [1.0, 2.0, 4.0, 100.0, 3.0, 50.0, 2.0, 1.0]
+    ledger.record(
+        replace(ROW, at=float(n), load=load, seconds=1.5 + load / 4) for n, load in enumerate(loads)
+    )
+    found = rate(ledger)
+    assert found.load_per_second == pytest.approx(4.0)
+    assert found.overhead_seconds == pytest.approx(1.5)
+
+
+def test_what_runs_cost_is_summed_by_currency_and_without_some_runs(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.db")
+    row = replace(ROW, pool="burst", run="r1", cost=2.0, price=1.0)
+    ledger.record(
+        [
+            row,
+            replace(row, state="idle", cost=0.5),
+            replace(row, state="lost", run="r2", cost=4.0),
+            replace(row, currency="USD", cost=8.0),
+            replace(row, at=1.0, cost=100.0),
+            replace(row, pool="here", cost=100.0),
+        ]
+    )
+
+    def spent(*without: str) -> dict[str, float]:
+        found = ledger.spent(since=500.0, pools=["burst"], without=without)
+        return {money.currency: money.amount for money in found}
+
+    assert spent() == {"EUR": 6.5, "USD": 8.0}
+    assert spent("r1") == {"EUR": 4.0}
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf"), -1.0])
+@pytest.mark.parametrize("name", ["seconds", "cost", "price"])
+def test_a_row_that_would_spoil_every_sum_is_refused(name: str, wrong: float) -> None:
+    with pytest.raises(ValueError, match=name):
+        replace(ROW, **{name: wrong})  # type: ignore[arg-type]
 
 
 def test_a_table_of_an_older_version_is_left_in_peace(tmp_path: Path) -> None:
