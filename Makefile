@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 BIN := .venv/bin
 
-.PHONY: help setup demo test check lint format bench image-check soak lock clean distclean
+.PHONY: help setup setup-tests demo test check lint format bench image-check soak lock clean distclean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -12,15 +12,18 @@ help: ## show this list
 setup: ## install what is missing (system packages, the locked environment)
 	@bash scripts/setup.sh
 
+setup-tests:
+	@bash scripts/setup.sh tests
+
 demo: setup ## upscale and re-encode the sample clips; the results are in out/
 	@$(BIN)/millrace run deployments/pipelines/remaster.yaml --set out=out --yes
 	@echo; echo "The clips are in $(CURDIR)/out:"; find out -type f -name '*.mp4' | sort
 	@echo "What was done: $(CURDIR)/out/report.html. The command is $(BIN)/millrace."
 
-test: lint ## everything: style, types, boundaries, all tests
+test: setup-tests lint ## everything: style, types, boundaries, all tests
 	@$(BIN)/pytest
 
-check: lint ## the fast loop: style, types, boundaries, tests that are not slow
+check: setup-tests lint ## the fast loop: style, types, boundaries, tests that are not slow
 	@$(BIN)/pytest -q -n auto -m "not slow"
 
 lint: setup ## style, types, boundaries
@@ -44,7 +47,7 @@ endif
 image-check: ## carry out the Dockerfile's steps in a bare Debian root (root; not in CI)
 	@bash scripts/image-check.sh $(TARGETS)
 
-soak: setup ## the long tests: faults, fleets of days
+soak: setup-tests ## the long tests: faults, fleets of days
 	@$(BIN)/pytest -m soak
 
 lock: setup ## resolve the dependencies anew after a change in pyproject.toml

@@ -1,11 +1,15 @@
 #!/usr/bin/env bash
 # Takes a bare Debian 12 (python3.11 with venv, make, git) to where tests and demo run.
 # Run by the Makefile before everything else; returns at once when nothing has changed.
+#
+#   scripts/setup.sh [tests]        with `tests` also what only tests need: PostgreSQL's programs
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 uv_version=0.13.9
 stamp=.venv/.set-up
+purpose=${1:-}
+postgres=${POSTGRES_PROGRAMS:-/usr/lib/postgresql}
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 fail() { say "$1"; printf '%s\n' "${@:2}" >&2; exit 1; }
@@ -30,6 +34,18 @@ missing_packages() {
     [ -n "$python" ] || echo python3.11
     "${python:-false}" -c 'import ensurepip' 2>/dev/null || echo python3.11-venv
     { command -v ffmpeg && command -v ffprobe; } >/dev/null || echo ffmpeg
+    if [ "$purpose" = tests ]; then
+        compgen -G "$postgres/*/bin/initdb" >/dev/null || echo postgresql
+    fi
+}
+
+# Debian's package makes a database and starts a server, unless it is told that none is wanted.
+want_no_server() {
+    local folder=/etc/postgresql-common
+    [[ " $* " == *" postgresql "* ]] || return 0
+    [ ! -e "$folder/createcluster.conf" ] || return 0
+    "${root[@]}" mkdir -p "$folder"
+    echo 'create_main_cluster = false' | "${root[@]}" tee "$folder/createcluster.conf" >/dev/null
 }
 
 install_packages() {
@@ -42,6 +58,7 @@ install_packages() {
             "    sudo apt-get update && sudo apt-get install -y --no-install-recommends $*"
         root=(sudo -n)
     fi
+    want_no_server "$@"
     # Another apt may hold the lock on a machine that has just started.
     local apt=("${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 -qq)
     local install=("${apt[@]}" install -y --no-install-recommends "$@")

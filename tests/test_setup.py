@@ -37,10 +37,10 @@ class Machine:
         script.write_text(f'#!/bin/bash\necho "{name} $*" >>"{log}"\n{body}\n', encoding="utf-8")
         script.chmod(0o755)
 
-    def set_up(self) -> subprocess.CompletedProcess[str]:
+    def set_up(self, *purpose: str, **variables: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            ["/bin/bash", str(self.checkout / "scripts" / "setup.sh")],
-            env={"PATH": str(self.programs)},
+            ["/bin/bash", str(self.checkout / "scripts" / "setup.sh"), *purpose],
+            env={"PATH": str(self.programs), **variables},
             capture_output=True,
             text=True,
             check=False,
@@ -138,6 +138,21 @@ def test_root_installs_what_is_missing_and_waits_for_another_apt(machine: Machin
     assert len(installs) == 1
     assert "DPkg::Lock::Timeout=300" in installs[0]
     assert installs[0].endswith(" ffmpeg")
+
+
+def test_only_tests_ask_for_postgresql(machine: Machine, tmp_path: Path) -> None:
+    machine.add("id", "echo 1000")
+    machine.add("sudo", "exit 1")
+    machine.add("apt-get")
+    absent = {"POSTGRES_PROGRAMS": str(tmp_path / "none")}
+    ended = machine.set_up("tests", **absent)
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines()[-1].endswith(" postgresql")
+    assert machine.set_up(**absent).returncode == 0
+    programs = tmp_path / "postgresql" / "17" / "bin"
+    programs.mkdir(parents=True)
+    (programs / "initdb").touch()
+    assert machine.set_up("tests", POSTGRES_PROGRAMS=str(programs.parent.parent)).returncode == 0
 
 
 def test_a_system_without_apt_is_told_what_to_install(machine: Machine) -> None:

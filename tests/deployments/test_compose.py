@@ -50,8 +50,8 @@ def test_its_pools_are_those_of_the_fleet_that_ships(
         assert compose["services"][name]["command"][0] == name
         pool = fleet.pools[name]
         clearance = compose["services"][name]["environment"]["MILLRACE_CLEARANCE"]
-        assert Label.parse(clearance) == pool.clearance
-        assert ("--conductor" in compose["services"][name]["command"]) == (pool.runs != "work")
+        assert Label.parse(clearance) == pool.spec.clearance
+        assert ("--conductor" in compose["services"][name]["command"]) == (pool.spec.runs != "work")
 
 
 def test_only_the_server_and_conductors_reach_the_database(compose: dict[str, Any]) -> None:
