@@ -7,7 +7,6 @@ told; another conductor goes on behind the last of them, and tells nothing twice
 from __future__ import annotations
 
 import errno
-import os
 import shutil
 import time
 import uuid
@@ -17,9 +16,9 @@ from typing import Any
 
 from millrace.engine import space
 from millrace.engine.assignments import Assignment, Job
-from millrace.engine.errors import StoreError
 from millrace.engine.exchange import customs, parcels
 from millrace.engine.exchange.customs import Refused
+from millrace.engine.exchange.hearsay import ANSWERS, Hearsay
 from millrace.engine.exchange.parcels import Delivery, Moved
 from millrace.engine.exchange.places import Place
 from millrace.engine.files import digest_file
@@ -28,7 +27,6 @@ from millrace.engine.runs import Run
 from millrace.engine.store import Manifest, Store
 
 _SKEW_SECONDS = 30.0  # clocks that differ by more are corrected
-_ANSWERS = {"done", "failed", "lost"}
 _INPUT_TROUBLE = {"damaged_input", "missing_input"}
 
 
@@ -39,17 +37,18 @@ class Arrivals:
         self._run, self._name, self._place, self._store = run, name, place, store
         self._order = Assignment.read(run.assignments, name)
         self._jobs = {job.key: job for job in self._order.jobs}
-        self._ledger = LocalJournal(run, name)
-        self.heard = self._ledger.segment  # the highest segment that was seen
+        self._hearsay = Hearsay(run, name)
+        self._over = False
+        self.heard = self._hearsay.segment  # the highest segment that was seen
 
     @property
     def segment(self) -> int:
         """The last segment that was taken in."""
-        return self._ledger.segment
+        return self._hearsay.segment
 
     def alive(self) -> None:
         """Notes a sign of life: more has come than could be taken in yet."""
-        self._ledger.append(
+        self._hearsay.append(
             Record("alive", time.time(), self._order.stage, data={"assignment": self._name})
         )
 
@@ -58,14 +57,14 @@ class Arrivals:
         job = self._jobs[key]
         words = {"code": code, "message": message, "hint": "", "fault": "stage", "known": False}
         self._answer(self._record("failed", job, words | {"seconds": 0.0}))
-        self._ledger.mark(self.segment)
-
-    def close(self) -> None:
-        """Closes the journal's file."""
-        self._ledger.close()
+        self._hearsay.mark(self.segment)
 
     def take_in(self, upto: int) -> Moved:
-        """Takes in all segments up to this number. Raises StoreError."""
+        """Takes in all segments up to this number. Raises StoreError.
+
+        The last one stays until the worker has said that it was the last: another courier of the
+        same assignment counts on from there.
+        """
         moved = Moved()
         while self.segment < upto:
             number = self.segment + 1
@@ -77,28 +76,30 @@ class Arrivals:
             if size <= customs.SEGMENT_LIMIT:
                 data = self._place.get(name, limit=customs.SEGMENT_LIMIT) or b""
             moved += Moved(bytes=len(data)) + self._tell(customs.records(data, self._order))
-            self._ledger.mark(number)
-            if number > 1:  # the last one stays, so that the worker's next courier counts on
+            self._hearsay.mark(number)
+            if number > 1:
                 self._place.delete(parcels.segment_name(self._run.id, self._name, number - 1))
+            if self._over:
+                self._place.delete(name)
         return moved
 
     def _tell(self, records: list[Record]) -> Moved:
         moved = Moved()
         shift = _shift(records)
-        told, answered = self._ledger.unmarked, set(self._ledger.answered)
+        told, answered = self._hearsay.unmarked, set(self._hearsay.answered)
         for record in records:
             if record.event == "alive":
                 self.alive()
                 continue
             key = str(record.data.get("key", ""))
-            if record.event in _ANSWERS:
+            if record.event in ANSWERS:
                 if key in answered:
                     continue
                 answered.add(key)
             if told:  # by a conductor that was killed on the way
                 told -= 1
                 continue
-            at = min(time.time(), max(self._ledger.latest, record.at + shift))
+            at = min(time.time(), max(self._hearsay.latest, record.at + shift))
             record = replace(record, at=round(at, 3))
             if record.event == "done":
                 moved += self._done(record, self._jobs[key])
@@ -108,6 +109,7 @@ class Arrivals:
             if record.event == "lost" and record.data["code"] in _INPUT_TROUBLE:
                 self._renew(self._jobs[key])
             if record.event == "shipped":
+                self._over = True
                 self._fetch_log()
             self._answer(record)
         return moved
@@ -117,7 +119,7 @@ class Arrivals:
         fetched = 0
         try:
             said = self._said(job)
-            longest = max(0.0, time.time() - self._ledger.sent)
+            longest = max(0.0, time.time() - self._hearsay.sent)
             said = said.model_copy(update={"seconds": min(said.seconds, longest)})
             manifest = self._store.find(job.key)
             if manifest is None or manifest.output != said.output:
@@ -232,62 +234,7 @@ class Arrivals:
         return Record(event, time.time(), self._order.stage, job.material.name, head | data)
 
     def _answer(self, record: Record) -> None:
-        self._ledger.append(record)
-
-
-class LocalJournal:
-    """The file in the run's journal that tells what came of one assignment elsewhere.
-
-    `segment` is the last one told in full, `answered` are the batches whose end it and those before
-    it told, `unmarked` is how many records of the next are there.
-    """
-
-    def __init__(self, run: Run, name: str) -> None:
-        self.segment, self.unmarked = 0, 0
-        self.answered: set[str] = set()
-        self._answering: set[str] = set()
-        self._name = name
-        path = run.journal / f"{name}.jsonl"
-        self.sent = self.latest = (run.assignments / f"{name}.json").stat().st_mtime
-        data = path.read_bytes() if path.exists() else b""
-        for line in data.splitlines():
-            self._recall(line)
-        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        if data and not data.endswith(b"\n"):
-            os.write(self._file, b"\n")  # a line torn by a kill must not tear the next
-
-    def append(self, record: Record) -> None:
-        """Writes one record. Raises StoreError when the disk is full."""
-        try:
-            os.write(self._file, record.line().encode())
-        except OSError as error:
-            raise StoreError(f"the run's journal cannot be written: {error.strerror}") from error
-        self._note(record)
-
-    def mark(self, segment: int) -> None:
-        """Notes that a segment has been told in full."""
-        data = {"assignment": self._name, "segment": segment}
-        self.append(Record("collected", round(time.time(), 3), data=data))
-
-    def close(self) -> None:
-        """Closes the file."""
-        os.close(self._file)
-
-    def _recall(self, line: bytes) -> None:
-        try:
-            self._note(Record.parse(line.decode()))
-        except (ValueError, KeyError, AttributeError):
-            return
-
-    def _note(self, record: Record) -> None:
-        if record.event == "collected":
-            self.segment, self.unmarked = int(record.data["segment"]), 0
-            self.answered |= self._answering
-        elif record.event != "alive":
-            self.unmarked += 1
-            self.latest = max(self.latest, record.at)
-            if record.event in _ANSWERS:
-                self._answering.add(str(record.data["key"]))
+        self._hearsay.append(record)
 
 
 def _shift(records: list[Record]) -> float:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from pathlib import Path
@@ -96,6 +96,7 @@ class Depot:
         results become `lost` records, never exceptions.
         """
         wanted = {name: self._arrival(run, name) for name in dict.fromkeys(assignments)}
+        self._keep(run, wanted)
         new = self._listen(run, wanted)
         moved, error = Moved(), None
         with ThreadPoolExecutor(_THREADS, thread_name_prefix="collect") as pool:
@@ -137,9 +138,7 @@ class Depot:
         gone += [n for n in self._place.list(f"stops/{run.id}") if n[6:].split(".")[0] == run.id]
         with ThreadPoolExecutor(_THREADS, thread_name_prefix="clean") as pool:
             list(pool.map(self._place.delete, gone))
-        with self._lock:
-            for key in [key for key in self._arrivals if key[0] == run.id]:
-                self._arrivals.pop(key).close()
+        self._keep(run, ())
 
     def _permit(self, assignment: Assignment) -> None:
         for what, clearance in (
@@ -207,6 +206,13 @@ class Depot:
                     raise StoreError(f"assignment {name} of run {run.id} cannot be read") from error
                 self._arrivals[run.id, name] = known
             return known
+
+    def _keep(self, run: Run, wanted: Collection[str]) -> None:
+        """Forgets the assignments of a run that nobody asks for any more."""
+        with self._lock:
+            for key in list(self._arrivals):
+                if key[0] == run.id and key[1] not in wanted:
+                    self._arrivals.pop(key)
 
     def _listen(self, run: Run, wanted: Mapping[str, Arrivals]) -> dict[str, int]:
         """Returns the highest segment of each assignment from which something new has come."""
