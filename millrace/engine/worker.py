@@ -98,11 +98,11 @@ def read_task(flow: str, parameters: object, *, conductor: bool) -> Task:
     """Returns what a flow run asks for, from its flow's name and its parameters.
 
     An assignment has a run id and an assignment id; a pipeline has a run id, or the name of a
-    deployed pipeline as `scheduled`, and only where `conductor` allows it. Raises NotPermitted for
-    all else; the message repeats nothing of what was given.
+    deployed pipeline as `scheduled`, and only where `conductor` allows it. What is empty counts as
+    not given. Raises NotPermitted for all else; the message repeats nothing of what was given.
     """
     given = parameters if isinstance(parameters, Mapping) else {}
-    asked = {str(name): value for name, value in given.items() if value is not None}
+    asked = {str(name): value for name, value in given.items() if value not in (None, "")}
     if flow == ASSIGNMENT_FLOW:
         shapes = [{"run_id": _RUN, "assignment_id": _ASSIGNMENT}]
     elif flow == PIPELINE_FLOW and conductor:

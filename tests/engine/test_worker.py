@@ -25,9 +25,11 @@ QUEUES = ["default", "on_demand-high", "own-normal", "spot-high", "spot-normal"]
 
 def test_an_assignment_is_two_ids_and_a_pipeline_one_id_or_one_name() -> None:
     assert read_task("millrace-assignment", GOOD, conductor=False).parameters == GOOD
-    task = read_task("millrace-pipeline", {"run_id": RUN, "scheduled": None}, conductor=True)
+    task = read_task("millrace-pipeline", {"run_id": RUN, "scheduled": ""}, conductor=True)
     assert (task.flow, task.parameters) == ("pipeline", {"run_id": RUN})
-    task = read_task("millrace-pipeline", {"scheduled": "nightly_2-a"}, conductor=True)
+    task = read_task(
+        "millrace-pipeline", {"run_id": None, "scheduled": "nightly_2-a"}, conductor=True
+    )
     assert task.parameters == {"scheduled": "nightly_2-a"}
 
 

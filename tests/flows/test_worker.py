@@ -90,6 +90,10 @@ def test_a_worker_leaves_its_card_and_takes_only_what_its_basis_is_for(yard: Any
     assert card.kinds["faults.bytes"] == 1
     worker.terminate()
     assert worker.wait(60) == 0
+    assert not list(cards.glob("*.json"))
+
+    assert yard.worker("--once").wait(60) == 0
+    assert yard.state(steady)["message"] == "UsageError"
 
 
 def test_a_killed_process_is_a_crashed_flow_run_within_seconds(yard: Any) -> None:
