@@ -53,6 +53,13 @@ class S3:
             aws_secret_access_key=SECRET_KEY,
         )
 
+    def add_user(self, name: str, secret: str) -> None:
+        """Adds a person who may do nothing that no policy allows. Of a real server only."""
+        admin = [str(find_versitygw()), "admin", "--endpoint-url", self.endpoint]
+        admin += ["--access", ACCESS_KEY, "--secret", SECRET_KEY, "create-user"]
+        admin += ["--access", name, "--secret", secret, "--role", "user"]
+        subprocess.run(admin, check=True, capture_output=True, timeout=60)
+
     def pause(self) -> None:
         """Stops answering; connections stay open."""
         self.process.send_signal(signal.SIGSTOP)
@@ -84,7 +91,9 @@ def server(folder: Path, *, port: int | None = None) -> Iterator[S3]:
     }
     (folder / "data").mkdir(parents=True, exist_ok=True)
     if program:
-        command = [program, "--port", f"127.0.0.1:{port}", "posix", str(folder / "data")]
+        (folder / "iam").mkdir(exist_ok=True)
+        command = [program, "--port", f"127.0.0.1:{port}", "--iam-dir", str(folder / "iam")]
+        command += ["posix", str(folder / "data")]
     else:
         command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     keys = {"ROOT_ACCESS_KEY": ACCESS_KEY, "ROOT_SECRET_KEY": SECRET_KEY}
