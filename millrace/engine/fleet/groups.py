@@ -32,9 +32,10 @@ def choose_device(
 ) -> Device:
     """Returns the device that batches of these needs are cut for on a fleet.
 
-    A GPU is the one with most VRAM that a permitted pool declares. `require` gets a GPU even when
-    no pool has one: placement then says which rule kept it from which pool. The device carries the
-    class, not the UUID, of what it will be; a CPU is called as this host's, whose history is known.
+    A GPU is one of one's own where a permitted pool has it, and of those the one with most VRAM.
+    `require` gets a GPU even when no pool has one: placement then says which rule kept it from
+    which pool. The device carries the class, not the UUID, of what it will be, by the name that its
+    driver gives it; a CPU is called as this host's, whose history is known.
     """
     fitting = [
         pool
@@ -46,14 +47,19 @@ def choose_device(
     ]
     if needs.gpu == "no" or (needs.gpu == "prefer" and not fitting):
         return Device(name=host.cpu, cores=max(1, needs.cores), memory=needs.memory)
-    best = max(fitting, key=lambda pool: (pool.vram, pool.name), default=None)
+    best = max(fitting, key=lambda p: (p.spec.where == "local", p.vram, p.name), default=None)
     return Device(
         kind="cuda",
-        name=best.device.title if best else "GPU",
+        name=gpu_name(best) if best else "GPU",
         vram=needs.vram or (best.vram if best else 0),
         cores=max(1, needs.cores),
         memory=needs.memory,
     )
+
+
+def gpu_name(pool: Pool) -> str:
+    """Returns the name that the driver gives the GPUs of a pool: the ledger knows them by it."""
+    return next(iter(pool.device.aliases), pool.device.title)
 
 
 JOIN_LOAD = 0.001
@@ -90,7 +96,15 @@ class Groups:
             device=cut.device.kind,
             speeds={p.name: _speed(node, cut, p, self._forecaster) for p in self._fleet.workers},
             millrace=version("millrace"),
+            unlike=frozenset(p.name for p in self._fleet.workers if self._unlike(node, cut, p)),
         )
+
+    def _unlike(self, node: Node, cut: Cut, pool: Pool) -> bool:
+        """True when a pool's GPUs would make other bytes than the batches' keys promise."""
+        if cut.device.kind == "cpu" or pool.kind == "cpu" or gpu_name(pool) == cut.device.name:
+            return False
+        there = cut.device.model_copy(update={"name": gpu_name(pool)})
+        return node.profile(there) != cut.recipe.profile
 
     def _needs(self, cut: Cut) -> Needs:
         """Returns the needs of a cut's batches, now that the sort of device is settled.
@@ -170,6 +184,6 @@ def _rounded(memory: int) -> int:
 
 def _speed(node: Node, cut: Cut, pool: Pool, forecaster: Forecaster) -> Speed:
     device = cut.device
-    name = pool.device.title if device.kind == "cuda" else device.name
+    name = gpu_name(pool) if device.kind == "cuda" and pool.kind == "cuda" else device.name
     rate = forecaster.rate(node.stage, cut.work.pace, device.model_copy(update={"name": name}))
     return Speed(rate.load_per_second, rate.start_seconds, rate.source)

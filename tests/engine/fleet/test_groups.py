@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from millrace.engine.fleet.groups import Groups, choose_device, chooser, group_o
 from millrace.engine.fleet.resolved import Fleet
 from millrace.engine.fleet.snapshot import snapshot
 from millrace.engine.forecasts import START_SECONDS, Forecaster
-from millrace.engine.hosts.devices import Host
+from millrace.engine.hosts.devices import Device, Host
 from millrace.engine.items import Item, Origin
 from millrace.engine.labels import Label
 from millrace.engine.pipeline import load
@@ -163,6 +164,36 @@ def test_work_that_wants_a_gpu_goes_to_gpus_alone_and_other_work_anywhere(
         "burst": ("", ""),
         "rented": ("clearance", "clearance"),
     }
+
+
+@pytest.mark.parametrize("by_name", [True, False])
+def test_gpus_of_another_class_are_passed_over_only_where_they_would_make_other_bytes(
+    node: Node, fleet: Fleet, forecaster: Forecaster, by_name: bool
+) -> None:
+    def profile(device: Device) -> dict[str, str]:
+        return {"device": device.name if by_name else device.kind}
+
+    device = choose_device(Needs.model_validate(GPU), Label.INTERNAL, fleet, HOST)
+    found = needing(cut(node, fleet), **GPU)
+    recipe = found.recipe.model_copy(update={"profile": profile(device)})
+    node = replace(node, stage=Profiled(node.stage, profile), _profiles={})
+    group = Groups(fleet, forecaster).of(node, replace(found, device=device, recipe=recipe))
+    assert group.unlike == (frozenset({"burst"}) if by_name else frozenset())
+    findings = {p.name: examine(group, p) for p in snapshot(fleet, None).pools}
+    assert findings["gpus"].fits
+    assert findings["burst"].rule == ("device" if by_name else "")
+    if by_name:
+        assert "its l4 would make another result" in findings["burst"].reason
+
+
+class Profiled:
+    """A kind with a numeric profile of its own."""
+
+    def __init__(self, stage: Any, profile: Any) -> None:
+        self._stage, self.profile = stage, profile
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stage, name)
 
 
 def test_pieces_weigh_their_share_of_the_file_and_their_join_what_the_parts_weigh(
