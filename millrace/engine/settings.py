@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import platformdirs
@@ -33,6 +33,7 @@ class Settings:
     cache: int = 20 << 30
     slots: int = 0
     fleet: Path = Path("deployments/pools.yaml")
+    ledger_url: str = field(default="", repr=False)
 
     @property
     def store(self) -> Path:
@@ -40,9 +41,9 @@ class Settings:
         return self.home / "store"
 
     @property
-    def ledger(self) -> Path:
-        """SQLite file of the ledger."""
-        return self.home / "ledger.db"
+    def ledger(self) -> Path | str:
+        """SQLite file of the ledger, or the URL of the database that `ledger_url` names."""
+        return self.ledger_url or self.home / "ledger.db"
 
     @property
     def measurements(self) -> Path:
@@ -76,6 +77,7 @@ def settings() -> Settings:
     MILLRACE_CACHE: the size of a worker's cache ("20 GiB").
     MILLRACE_SLOTS: how many assignments work here at a time; `millrace worker start` sets it.
     MILLRACE_FLEET: the file that declares the pools (default: deployments/pools.yaml).
+    MILLRACE_LEDGER: the ledger's database as an SQLAlchemy URL (default: ledger.db in the home).
     Raises UsageError for values that are none.
     """
     home = os.environ.get("MILLRACE_HOME") or platformdirs.user_data_dir("millrace")
@@ -95,4 +97,5 @@ def settings() -> Settings:
         cache=cache,
         slots=slots,
         fleet=Path(os.environ.get("MILLRACE_FLEET") or "deployments/pools.yaml").absolute(),
+        ledger_url=os.environ.get("MILLRACE_LEDGER") or "",
     )

@@ -1,0 +1,24 @@
+"""What the environment says of a host."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from millrace.engine.errors import StoreError
+from millrace.engine.ledger import Ledger
+from millrace.engine.settings import settings
+
+
+def test_the_ledger_is_a_file_of_the_home_unless_a_database_is_named(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert settings().ledger == home / "ledger.db"
+    monkeypatch.setenv("MILLRACE_LEDGER", "postgresql+psycopg://ledger:secret@127.0.0.1:9/ledger")
+    here = settings()
+    assert here.ledger == "postgresql+psycopg://ledger:secret@127.0.0.1:9/ledger"
+    assert "secret" not in repr(here)
+    with pytest.raises(StoreError) as caught:
+        Ledger(here.ledger).rows()
+    assert "secret" not in str(caught.value)
