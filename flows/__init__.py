@@ -30,12 +30,13 @@ def run(
     with recording(here, say):
         # Prefect reads its settings from the environment when it is imported, so not before.
         from millrace.flows.pipeline import pipeline
+        from millrace.flows.returned import returned
 
         this = Runs(here).create(order)
         on_run(this)
         try:
             state = pipeline(this.id, return_state=True)
-            outcome = state.result(raise_on_failure=False)
+            outcome = returned(state)
         finally:
             with suppress(OSError):  # the run is what counts, not the page about it
                 write_report(this, here)
