@@ -19,6 +19,7 @@ from pathlib import Path
 
 _ATTEMPTS = 5  # whoever looks who is present holds a lock for a moment
 _AGAIN_SECONDS = 0.05
+_KEPT_SECONDS = 14 * 86400.0  # logs of crashes
 
 
 @dataclass(frozen=True)
@@ -59,10 +60,15 @@ class Attendance:
         return [lock.stem for lock in sorted(self._root.glob("*.lock")) if _held(lock)]
 
     def tidy(self) -> None:
-        """Clears the places of processes that are gone without their worker having seen it."""
+        """Clears the places of processes that are gone without their worker having seen it, and
+        removes old logs."""
         for lock in sorted(self._root.glob("*.lock")):
             if not _held(lock):
                 self.leave(lock.stem, well=False)
+        for log in self._root.glob("*.log"):
+            with suppress(OSError):
+                if time.time() - log.stat().st_mtime > _KEPT_SECONDS:
+                    log.unlink()
 
     def _locked(self, flow_run: str) -> int | None:
         path = self._lock(flow_run)

@@ -157,6 +157,7 @@ def environment(
         "PREFECT_HOME": str(folder),
         "PREFECT_PROFILES_PATH": str(folder / "profiles.toml"),
         "PYTHONDONTWRITEBYTECODE": own.get("PYTHONDONTWRITEBYTECODE", ""),
+        "PYTHONSAFEPATH": "1",  # nothing is imported from its folder, where temporary files lie
         "TMPDIR": str(folder),
     }
     if conductor:

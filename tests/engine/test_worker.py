@@ -126,6 +126,7 @@ def test_the_environment_of_an_entry_is_the_hosts_own_and_only_what_it_needs() -
         "PREFECT_API_URL": "http://server/api",
         "PREFECT_HOME": "/private",
         "PREFECT_PROFILES_PATH": "/private/profiles.toml",
+        "PYTHONSAFEPATH": "1",
         "TMPDIR": "/private",
     }
     conducting = _environment(own, conductor=True)
@@ -207,6 +208,11 @@ def test_a_flow_run_has_one_process_on_a_host_even_when_its_worker_is_gone(tmp_p
     assert attendance.present() == []
     attendance.tidy()
     assert not (tmp_path / "worker" / "one").exists()
+    log = tmp_path / "worker" / "two.log"
+    log.touch()
+    os.utime(log, (0, 0))
+    attendance.tidy()
+    assert not log.exists()
     seat = attendance.take("one")
     assert seat
     assert list(seat.folder.iterdir()) == []
