@@ -185,5 +185,6 @@ def _rounded(memory: int) -> int:
 def _speed(node: Node, cut: Cut, pool: Pool, forecaster: Forecaster) -> Speed:
     device = cut.device
     name = gpu_name(pool) if device.kind == "cuda" and pool.kind == "cuda" else device.name
-    rate = forecaster.rate(node.stage, cut.work.pace, device.model_copy(update={"name": name}))
-    return Speed(rate.load_per_second, rate.start_seconds, rate.source)
+    there = device.model_copy(update={"name": name})
+    rate = forecaster.rate(node.stage, cut.work.pace, there, pool.name)
+    return Speed(rate.load_per_second, rate.start_seconds, rate.source, rate.overhead_seconds)

@@ -80,11 +80,15 @@ class PoolState:
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """How fast a group's work goes on a pool: load per second, and seconds to open a session."""
+    """How fast a group's work goes on a pool: load per second, and seconds to open a session.
+
+    `overhead` are the seconds that a batch takes whatever its load.
+    """
 
     rate: float
     start: float
     source: Literal["ledger", "prior"] = "prior"
+    overhead: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,10 @@
 
 A lane is one offer of one pool; lanes of a pool share its slots. For a job of load `l` in a lane:
 
-    work     = l / rate
+    work     = l / rate                                    overhead comes with each batch
     share    = session start × min(1, work / stretch)      one session serves a whole assignment
     transfer = (bytes in + bytes out) / bandwidth          0 in pools that see the home store
-    seconds  = work + share + transfer                     of a slot
+    seconds  = work + share + transfer + overhead          of a slot
     cost     = seconds × price + egress × bytes out
 
 `stretch` is the length of an assignment: 300 s, or the whole group where that is less. On spot the
@@ -54,6 +54,7 @@ class Pace:
     egress: float  # a byte
     price: float
     interruptions: float
+    overhead: float = 0.0
 
     def take(self, load: float, bytes_in: int, bytes_out: int) -> tuple[float, float]:
         """Returns the expected seconds of a slot and the cost of a job there."""
@@ -62,6 +63,7 @@ class Pace:
             work
             + self.start * (work / self.stretch if work < self.stretch else 1.0)
             + (bytes_in + bytes_out) * self.per_byte
+            + self.overhead
         )
         if self.interruptions:
             seconds *= spot_factor(self.interruptions, max(seconds, self.stretch))
@@ -79,7 +81,7 @@ class Pace:
             return scale * math.fsum(t[0] for t in takes), scale * math.fsum(t[1] for t in takes)
         work = bulk.load / self.rate
         seconds = work + self.start * work / self.stretch
-        seconds += (bulk.bytes_in + bulk.bytes_out) * self.per_byte
+        seconds += (bulk.bytes_in + bulk.bytes_out) * self.per_byte + self.overhead * bulk.count
         if self.interruptions:
             seconds *= spot_factor(self.interruptions, self.stretch)
         return seconds, seconds * self.price + bulk.bytes_out * self.egress
@@ -201,6 +203,7 @@ def pace(group: Group, pool: PoolState, lane: Lane, total: float) -> Pace:
         egress=pool.egress if away else 0.0,
         price=lane.price,
         interruptions=lane.interruptions,
+        overhead=speed.overhead,
     )
 
 

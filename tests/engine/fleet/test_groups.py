@@ -16,7 +16,10 @@ from millrace.engine.forecasts import START_SECONDS, Forecaster
 from millrace.engine.hosts.devices import Device, Host
 from millrace.engine.items import Item, Origin
 from millrace.engine.labels import Label
+from millrace.engine.ledger import Ledger, Row
 from millrace.engine.pipeline import load
+from millrace.engine.placement.decision import place
+from millrace.engine.placement.model import Aim
 from millrace.engine.placement.rules import examine
 from millrace.engine.settings import settings
 from millrace.engine.stages import Needs, Outline
@@ -115,6 +118,42 @@ def test_alike_items_are_one_group_with_a_speed_on_every_pool(
         "cpu",
     )
     assert one == group_of(node, cut(node, fleet), Label.INTERNAL, fleet, forecaster)
+
+
+def test_speeds_are_what_each_pool_did_then_what_such_a_device_did_then_the_kind_s_own_guess(
+    node: Node, fleet: Fleet, forecaster: Forecaster
+) -> None:
+    def rows(pool: str, device: str, rate: float) -> list[Row]:
+        facts = {"kind": "faults.bytes", "version": 1, "device": device, "pool": pool}
+        return [Row(at=n, seconds=1000 / rate, load=1000, units=1000, **facts) for n in range(5)]  # type: ignore[arg-type]
+
+    ledger = Ledger(settings().ledger)
+    ledger.record(rows("studio", "AMD EPYC", 500.0))
+    ledger.record(rows("elsewhere", "NVIDIA L4", 9000.0))
+    found = cut(node, fleet)
+    plain = Groups(fleet, forecaster).of(node, found).speeds
+    assert (plain["studio"].rate, plain["studio"].source) == (pytest.approx(500), "ledger")
+    assert (plain["rented"].rate, plain["rented"].source) == (1e6, "prior")
+    device = choose_device(Needs.model_validate(GPU), Label.INTERNAL, fleet, HOST)
+    graphic = Groups(fleet, forecaster).of(node, replace(needing(found, **GPU), device=device))
+    assert graphic.speeds["burst"].rate == pytest.approx(9000)
+    assert graphic.speeds["gpus"].source == "prior"
+
+
+def test_what_every_batch_takes_whatever_its_size_is_part_of_the_prediction(
+    node: Node, fleet: Fleet, forecaster: Forecaster
+) -> None:
+    found = cut(node, fleet)
+    group = Groups(fleet, forecaster).of(node, found)
+    slow = {name: replace(speed, overhead=2.0) for name, speed in group.speeds.items()}
+    pieces = pieces_of(group, node, found)
+    seconds = []
+    for one in (group, replace(group, speeds=slow)):
+        decision = place({one.id: one}, pieces, snapshot(fleet, None), Aim())
+        (studio,) = (v for v in decision.verdicts[one.id] if v.pool == "studio")
+        seconds += [studio.seconds, sum(placed.seconds for placed in decision.placed)]
+    assert seconds[2] - seconds[0] == pytest.approx(2.0 * len(pieces))
+    assert seconds[3] - seconds[1] == pytest.approx(2.0 * len(pieces))
 
 
 def test_labels_and_needs_tell_groups_apart(
