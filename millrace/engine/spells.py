@@ -59,7 +59,9 @@ class Spell:
     @property
     def rest(self) -> float:
         """The seconds it held its slot beyond what its records tell of."""
-        held = self.held if self.held is not None else self.last - (self.began or self.last)
+        held = self.held
+        if held is None:
+            held = 0.0 if self.began is None else self.last - self.began
         return max(0.0, held - sum(self.took.values()))
 
     @property
@@ -83,7 +85,9 @@ def take(spells: dict[str, Spell], record: Record) -> Spell | None:
         return None
     if record.event == "assigned":
         if name in spells:  # a conductor that begins anew counts anew
-            spells[f"{name} before {record.at}"] = spells.pop(name)
+            earlier = spells.pop(name)
+            earlier.id = f"{name} until {record.at}"
+            spells[earlier.id] = earlier
         spells[name] = Spell(
             id=name,
             stage=record.stage,
