@@ -25,6 +25,7 @@ COMMANDS = {
     "show": "history",
     "logs": "history",
     "why": "evidence",
+    "cost": "cost",
     "verify": "evidence",
     "relabel": "relabel",
     "gc": "upkeep",
