@@ -11,8 +11,10 @@ from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
+from millrace.engine import halting
 from millrace.engine.conductor import Conductor
 from millrace.engine.dispatch import HereDesk
+from millrace.engine.errors import MillraceError, Relieved
 from millrace.engine.fleet import deployed
 from millrace.engine.hosts.devices import inventory
 from millrace.engine.outcome import Outcome
@@ -22,6 +24,7 @@ from millrace.engine.reporting.report import write_report
 from millrace.engine.runs import Run, Runs
 from millrace.engine.settings import Settings, settings
 from millrace.flows.assignment import assignment
+from millrace.flows.returned import returned
 
 
 def _named() -> str:
@@ -45,16 +48,30 @@ def pipeline(run_id: str = "", scheduled: str = "") -> State[Any]:
     here = settings()
     try:
         run = Runs(here).get(run_id) if run_id else _due(here, scheduled)
-        if run.alive:
+        if run.conducted:
             return Completed(message=f"{run.id} has its conductor already")
+        if run.on_fleet and ending(run):
+            return Completed(message=f"{run.id} is over")
         with Reporter(run):
             outcome = _conduct(run, here)
+    except Relieved as relieved:
+        return _handed_on(run, here, relieved)
     except Exception as error:  # noqa: BLE001 - its text may hold names: Prefect is told the class
         return Failed(message=type(error).__name__, data=error)
     counts = ", ".join(f"{count} {word}" for word, count in outcome.items.items())
     if outcome.state == "succeeded":
         return Completed(message=counts, data=outcome)
     return Failed(message=f"{outcome.state}: {counts}", data=outcome)
+
+
+def _handed_on(run: Run, here: Settings, relieved: Relieved) -> State[Any]:
+    """Sends for another conductor where this machine is being taken away."""
+    if halting.event().is_set() and not ending(run):
+        from millrace.flows.fleet import take_up
+
+        with suppress(MillraceError):
+            take_up(run, at=here)
+    return Completed(message=relieved.message)
 
 
 def _conduct(run: Run, here: Settings) -> Outcome:
@@ -87,6 +104,6 @@ def _due(here: Settings, name: str) -> Run:
 
 
 def _dispatch(run_id: str, assignment_id: str) -> None:
-    result = assignment(run_id, assignment_id, return_state=True).result(raise_on_failure=False)
+    result = returned(assignment(run_id, assignment_id, return_state=True))
     if isinstance(result, BaseException):
         raise result

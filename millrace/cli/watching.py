@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -28,7 +28,7 @@ def carry_out(order: Order, *, as_json: bool) -> int:
     if order.on != "here":
         from millrace.flows import fleet
 
-        return attach(fleet.send(order, say=_say), as_json=as_json)
+        return _follow(fleet.send(order, say=_say), as_json=as_json)
     display = Display(order, quiet=as_json)
     with _stoppable() as stopper, display:
 
@@ -45,24 +45,29 @@ def carry_out(order: Order, *, as_json: bool) -> int:
 
 
 def attach(run: Run, *, as_json: bool) -> int:
-    """Shows a run of the fleet until it is over or a person has seen enough; returns an exit code.
-
-    What has no conductor gets another first.
-    """
+    """Watches a run of the fleet again and returns an exit code; what has no conductor gets one."""
     from millrace.engine.reporting.liveness import ending
     from millrace.flows import fleet
 
+    if not ending(run) and not run.conducted:
+        if run.epoch:
+            _say(f"run {run.id} has lost its conductor; sending another")
+        fleet.take_up(run, say=_say)
+    return _follow(run, as_json=as_json)
+
+
+def _follow(run: Run, *, as_json: bool) -> int:
+    """Shows a run of the fleet until it is over or a person has seen enough; returns an exit code.
+
+    SIGTERM, as Ctrl-C, ends the watching and not the run.
+    """
+    from millrace.flows import fleet
+
     display = Display(run.order(), quiet=as_json)
-    if not ending(run) and not run.alive and run.epoch:
-        display.say(f"run {run.id} has lost its conductor; sending another")
-        fleet.take_up(run, say=display.say)
     outcome, left = None, threading.Event()
-    with display:
+    with _until_asked(left), display:
         display.watch(run)
-        try:
-            outcome = fleet.watch(run, stop=left.is_set)
-        except KeyboardInterrupt:
-            left.set()
+        outcome = fleet.watch(run, stop=left.is_set, say=display.say)
     if outcome is None:
         typer.echo(
             f"\nrun {run.id} goes on without you: `millrace attach {run.id}` watches it", err=True
@@ -132,13 +137,35 @@ def _stoppable() -> Iterator[_Stopper]:
     if threading.current_thread() is not threading.main_thread():
         yield stopper
         return
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, stopper) for number in numbers}
-    try:
+    with _handled(stopper):
         yield stopper
+
+
+@contextmanager
+def _until_asked(left: threading.Event) -> Iterator[None]:
+    """Sets the event on Ctrl-C, the second of which ends the process at once."""
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        if left.is_set():
+            raise KeyboardInterrupt
+        left.set()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    with _handled(leave):
+        yield
+
+
+@contextmanager
+def _handled(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
 
 
 def _say(text: str) -> None:

@@ -30,6 +30,7 @@ from millrace.engine.measuring import Measurer
 from millrace.engine.outcome import Outcome, Tallies
 from millrace.engine.outputs import Outputs
 from millrace.engine.readiness import Admission, Readiness
+from millrace.engine.reporting.liveness import ending
 from millrace.engine.runs import Order, Run, Runs
 from millrace.engine.settings import Settings
 from millrace.engine.store import Store
@@ -99,6 +100,8 @@ class Conductor:
         another conductor has taken the run up or this machine is being taken away.
         """
         with self._run.held(idle=lambda: self._idle):
+            if self._run.on_fleet and ending(self._run):
+                raise Relieved(f"run {self._run.id} is over")
             Runs(self._settings).sweep()
             self._take_up()
             return self._conduct()

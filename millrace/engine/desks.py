@@ -40,5 +40,8 @@ class Desk(Protocol):
     def settle(self, ended: Iterable[str]) -> list[tuple[Pending, ItemError]]:
         """Closes assignments; returns the jobs that no record told the end of, and why."""
 
+    def leave(self) -> None:
+        """Lets go of everything as it is, because another conducts the run from now on."""
+
     def close(self) -> None:
         """Ends it. On this host, waits until every assignment has ended."""

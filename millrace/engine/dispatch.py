@@ -116,6 +116,10 @@ class HereDesk:
         for active in self._active.values():
             active.thread.join()
 
+    def leave(self) -> None:
+        """Waits as `close` does: what this host has begun, it ends."""
+        self.close()
+
     def _put(self, pending: Pending) -> None:
         self._pending.setdefault(pending.stage, []).append(pending)
 

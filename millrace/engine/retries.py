@@ -16,7 +16,15 @@ LIMITS: dict[Trouble, int] = {"session": 2, "machine": 4, "preempted": 12, "opin
 preempted often is placed on machines that cannot be taken away, long before the limit."""
 
 _MACHINE = ("crashed_assignment", "silent", "damaged_result")
-_MOVED = ("moved", "unsent", "other_version", "other_device", "not_permitted", "part_missing")
+_MOVED = (
+    "moved",
+    "stuck",
+    "unsent",
+    "other_version",
+    "other_device",
+    "not_permitted",
+    "part_missing",
+)
 
 
 def trouble(code: str, *, fault: str = "") -> Trouble:

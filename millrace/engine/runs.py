@@ -10,13 +10,13 @@ runs/<id>/revoked/            assignments that are no longer wanted
 runs/<id>/approved/           stages that a person has let begin
 runs/<id>/fleet               its work is sent to pools
 runs/<id>/epoch               how many conductors have taken it up
+runs/<id>/lock                held by its conductor, and touched while it works
 runs/<id>/scratch/            half-done work; gone when the run ends
 """
 
 from __future__ import annotations
 
 import difflib
-import fcntl
 import os
 import secrets
 import shutil
@@ -29,6 +29,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from millrace.engine import hold
 from millrace.engine.errors import UsageError
 from millrace.engine.files import write_atomically
 from millrace.engine.journal import Journal, Record, read
@@ -166,27 +167,26 @@ class Run:
     @property
     def alive(self) -> bool:
         """True while a conductor holds the run. The kernel ends the hold with the process."""
-        try:
-            handle = os.open(self.folder / "lock", os.O_RDONLY)
-        except OSError:
-            return False
-        try:
-            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        finally:
-            os.close(handle)
-        return False
+        return hold.held(self.folder / "lock")
+
+    @property
+    def conducted(self) -> bool:
+        """True while its conductor gives signs of life, not merely exists."""
+        return self.alive and hold.silent(self.folder / "lock") <= hold.SILENCE
+
+    def beat(self) -> None:
+        """Gives its conductor's sign of life."""
+        hold.beat(self.folder / "lock")
 
     @contextmanager
     def held(self, idle: Callable[[], bool] = lambda: True) -> Iterator[None]:
         """Holds the run for its conductor, and removes half-done work at the end.
 
-        Unless `idle()` is false then: somebody in a pool goes on with it.
+        Unless `idle()` is false then: somebody in a pool goes on with it. On the fleet, a conductor
+        that holds the run and gives no sign of life is not waited for.
         """
-        handle = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        handle = hold.take(self.folder / "lock", replace=self.on_fleet)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
             yield
         finally:
             os.close(handle)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -15,6 +15,13 @@ from millrace.engine.journal import Journal, Record
 from millrace.engine.outcome import Tallies
 from millrace.engine.retries import Retries, Trouble, trouble
 from millrace.engine.store import Manifest, Store
+
+_TOLD: dict[Trouble, str] = {
+    "session": "its session died",
+    "machine": "its process or machine was lost",
+    "preempted": "its machine was taken away",
+    "opinion": "a worker could not do it",
+}
 
 
 @dataclass
@@ -144,7 +151,7 @@ class Tickets:
             return
         what = what or trouble(error.code)
         if ticket.retries.exhausted(key, what):
-            self.refuse(ticket, error, key)
+            self.refuse(ticket, _too_often(error, ticket.retries.of(key)), key)
             return
         alone = ticket.retries.of(key)["session"] > 0
         if key == ticket.cut.join:
@@ -196,3 +203,18 @@ class Tickets:
         self._desk.forget(ticket.node.name, ticket.item.id)
         self._tallies.failure(ticket.item.id, ticket.node.name, error)
         self._supply(ticket.node.name, ticket.item, None)
+
+
+def _too_often(error: ItemError, troubles: Mapping[Trouble, int]) -> ItemError:
+    """Returns the last of a batch's troubles as the reason why it is not tried again."""
+    times = {what: n for what, n in troubles.items() if n and what != "moved"}
+    if sum(times.values()) < 2:
+        return error
+    told = ", ".join(
+        f"{_TOLD[what]} {n} times" if n > 1 else f"{_TOLD[what]} once" for what, n in times.items()
+    )
+    return ItemError(
+        error.code,
+        f"given up, since {told}; the last time: {error.message}",
+        hint=error.hint or "the assignments' logs may tell what it does (`millrace logs`)",
+    )

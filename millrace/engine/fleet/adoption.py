@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 from pydantic import ValidationError
 
@@ -15,48 +16,63 @@ from millrace.engine.runs import Run
 _ANSWERS = ("done", "failed", "lost")
 
 
-def adoptable(run: Run, records: Iterable[Record], now: float) -> tuple[list[Out], int]:
-    """Returns the assignments that are still out, and how many were ever sent.
+@dataclass
+class _Story:
+    """What the journal tells of one assignment."""
 
-    One that was written down but perhaps never sent is taken back: whoever has it lets go. `now` is
-    of the monotonic clock.
-    """
-    assigned: dict[str, Record] = {}
-    sent: dict[str, str] = {}
-    begun: dict[str, float] = {}
-    over: set[str] = set()
-    answered: set[str] = set()
-    for record in records:
+    assigned: Record
+    sent: Record | None = None
+    begun: Record | None = None
+    moved: Record | None = None
+    closed: bool = False
+
+
+@dataclass
+class _Journal:
+    stories: dict[str, _Story] = field(default_factory=dict)
+    answered: set[str] = field(default_factory=set)
+
+    def read(self, record: Record) -> None:
         name = str(record.data.get("assignment", ""))
-        if record.event == "assigned":
-            assigned[name] = record
-        elif record.event == "sent":
-            sent[name] = str(record.data["flow_run"])
-        elif record.event in ("closed", "moved"):
-            over.add(name)
-        elif record.event in ("opened", "alive", "progress", *_ANSWERS):
-            begun.setdefault(name, record.at)
         if record.event in _ANSWERS:
-            answered.add(str(record.data.get("key", "")))
-    found = []
-    for name in assigned.keys() - over:
-        if name not in sent:
-            run.revoke(name)
-            continue
-        out = _out(run, assigned[name], sent[name], answered, now)
-        if out:
-            if name in begun:
-                out.began = now - max(0.0, time.time() - begun[name])
-            found.append(out)
-    return sorted(found, key=lambda out: out.id), len(assigned)
+            self.answered.add(str(record.data.get("key", "")))
+        if record.event == "assigned":
+            self.stories[name] = _Story(record)
+        elif name in self.stories:
+            story = self.stories[name]
+            if record.event in ("sent", "begun", "moved"):
+                setattr(story, record.event, record)
+            elif record.event == "closed":
+                story.closed = True
 
 
-def _out(run: Run, record: Record, flow_run: str, answered: set[str], now: float) -> Out | None:
-    data = record.data
+def adoptable(run: Run, records: Iterable[Record], now: float) -> tuple[list[Out], int]:
+    """Returns the assignments that are not closed, and how many were ever written down.
+
+    Those that were being taken back are revoked, and only watched until they are over. One without
+    a flow run was perhaps never sent. `now` is of the monotonic clock; only records that conductors
+    wrote count as times, so that no worker's clock matters.
+    """
+    told = _Journal()
+    for record in records:
+        told.read(record)
+    outs = [
+        out
+        for story in told.stories.values()
+        if not story.closed and (out := _out(run, story, told.answered, now))
+    ]
+    return sorted(outs, key=lambda out: out.id), len(told.stories)
+
+
+def _out(run: Run, story: _Story, answered: set[str], now: float) -> Out | None:
+    data = story.assigned.data
     try:
         order = Assignment.read(run.assignments, data["assignment"])
     except (OSError, ValidationError):
-        return None  # its jobs are placed anew; a result that still comes is found in the store
+        return None  # it never left; its jobs are placed anew
+    revoked = str(story.moved.data.get("why", "")) if story.moved else ""
+    keys = frozenset() if revoked else frozenset(job.key for job in order.jobs) - answered
+    began = now - max(0.0, time.time() - story.begun.at) if story.begun else None
     return Out(
         id=order.id,
         pool=order.pool,
@@ -67,6 +83,9 @@ def _out(run: Run, record: Record, flow_run: str, answered: set[str], now: float
         seconds=float(data.get("seconds", 0.0)),
         start=0.0,
         sent=now,
-        keys=frozenset(job.key for job in order.jobs) - answered,
-        flow_run=flow_run,
+        keys=keys,
+        flow_run=str(story.sent.data["flow_run"]) if story.sent else "",
+        began=began,
+        noted=began is not None,
+        revoked=revoked,
     )

@@ -18,6 +18,7 @@ from millrace.engine.fleet.desk import FleetDesk
 from millrace.engine.fleet.eye import Eye
 from millrace.engine.fleet.groups import chooser
 from millrace.engine.fleet.observed import Card, Observed, Worker
+from millrace.engine.fleet.patience import Patience
 from millrace.engine.fleet.pools import HOME
 from millrace.engine.fleet.resolved import Fleet
 from millrace.engine.fleet.road import HomeRoad, Road
@@ -32,13 +33,21 @@ from millrace.engine.settings import Settings
 from millrace.engine.store import Store
 
 
-def fleet_conductor(run: Run, order: Order, here: Settings, host: Host, fleet: Fleet) -> Conductor:
+def fleet_conductor(
+    run: Run,
+    order: Order,
+    here: Settings,
+    host: Host,
+    fleet: Fleet,
+    *,
+    patience: Patience | None = None,
+) -> Conductor:
     """Returns the conductor of a run whose work goes to a fleet, or to the one pool it names.
 
     Raises UsageError for a pool that there is not.
     """
     only = () if order.on == "fleet" else (fleet.pool(order.on).name,)
-    desk = fleet_desk(run, order, here, fleet)
+    desk = fleet_desk(run, order, here, fleet, patience=patience)
     return Conductor(run, order, here, host, desk, choice=chooser(fleet, host, only))
 
 
@@ -49,6 +58,7 @@ def fleet_desk(
     fleet: Fleet,
     *,
     target: float = TARGET_SECONDS,
+    patience: Patience | None = None,
     flow_runs: FlowRuns | None = None,
     ask: Callable[[Sequence[str]], Mapping[str, Observed]] = observe,
 ) -> DeskOf:
@@ -88,6 +98,7 @@ def fleet_desk(
             eye=eye,
             stages=list(order.pipeline.stages),
             target=target,
+            patience=patience or Patience(),
         )
         desk.adopt(*adoptable(run, records, time.monotonic()))
         eye.open()

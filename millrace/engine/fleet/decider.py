@@ -54,6 +54,7 @@ class Decider:
         self._groups = Groups(fleet, forecaster)
         self._pieces: dict[str, Piece] = {}
         self._snapshot = Snapshot(())
+        self._others, self._looked = Snapshot(()), -1
         self._said: object = None
 
     @property
@@ -166,20 +167,31 @@ class Decider:
             start=pool.start if pool.cold else 0.0,
             sent=now,
             keys=frozenset(p.key for p in placed),
-            open={pending.job.key: pending for pending in jobs},
         )
 
-    def elsewhere(self, out: Out) -> bool:
-        """True when another pool that is up could take over what is left of an assignment."""
+    def elsewhere(
+        self,
+        out: Out,
+        outs: Iterable[Out],
+        seen: Seen,
+        avoided: Mapping[str, frozenset[str]],
+    ) -> bool:
+        """True when another pool that is up could take over what is left of an assignment now."""
         left = list(out.open.values())
-        return bool(left) and any(
+        if not left:
+            return False
+        if self._looked != seen.turn:  # asked again and again while something is in trouble
+            self._looked = seen.turn
+            self._others = self._look(list(outs), seen, avoided, time.monotonic())
+        return any(
             pool.up
             and pool.reachable
             and pool.free
             and pool.name != out.pool
+            and out.kind not in pool.avoided
             and pool.device == left[0].device.kind
             and permits(min(pool.clearance, pool.store_clearance), max(p.label for p in left))
-            for pool in self._snapshot.pools
+            for pool in self._others.pools
         )
 
     def hopeless(self, decision: Decision, *, anything_out: bool) -> dict[str, ItemError]:

@@ -81,9 +81,17 @@ class Eye:
                 observed, self._looked = self._observe(), time.monotonic()
         except MillraceError as error:
             away = error.message
+        except Exception as error:  # noqa: BLE001 - whatever it was, the next look may be better
+            away = f"the Prefect server's answer was not understood: {type(error).__name__}"
         # After the states: what a flow run that is over has left is home before it is told over.
-        unreachable = self._collect()
+        unreachable = self._gather(before.unreachable)
         self._seen = Seen(before.turn + 1, observed, states, away, unreachable)
+
+    def _gather(self, before: Mapping[str, str]) -> Mapping[str, str]:
+        try:
+            return self._collect()
+        except Exception as error:  # noqa: BLE001 - else nobody would ever look again
+            return {**before, "": f"results could not be brought home: {type(error).__name__}"}
 
     def _watch(self) -> None:
         while not self._over.is_set():

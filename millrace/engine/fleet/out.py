@@ -7,16 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from millrace.engine.errors import ItemError, NotPermitted
-from millrace.engine.fleet.observed import HEARTBEAT_LIMIT
+from millrace.engine.fleet.patience import Patience
 from millrace.engine.fleet.pools import Basis
 from millrace.engine.jobs import Pending
 from millrace.engine.recording.fleet import OVER
 
-START_LIMIT = 120.0
-"""How long a flow run may wait for a worker of a pool that is up before it is taken back."""
-
-BEHIND = 3.0
-"""An assignment this many times slower than predicted is behind."""
+_HASTE_SECONDS = 2.0  # how long one waits before a pool that is down is given up, at the least
 
 
 @dataclass
@@ -40,11 +36,14 @@ class Out:
     sign: float = 0.0
     progress: dict[str, float] = field(default_factory=dict)  # units, by key
     ahead: bool = False  # sent before its slot was free, so that it is ready by then
+    turned: float = 0.0  # when its state last changed
+    noted: bool = False  # that it has begun stands in the journal
     revoked: str = ""
     error: Exception | None = None
 
     def __post_init__(self) -> None:
         self.sign = self.sign or self.sent
+        self.turned = self.turned or self.sent
 
     @property
     def over(self) -> bool:
@@ -61,27 +60,51 @@ class Out:
         """Returns the seconds a slot has been held by now."""
         return 0.0 if self.began is None else now - self.began
 
-    def trouble(self, now: float, *, pool_down: str, deadline: float | None) -> tuple[str, str]:
+    def told(self, state: str, now: float) -> None:
+        """The server says in which state its flow run is."""
+        if state != self.state:
+            self.turned = now
+            if state == "RUNNING":
+                self.hear(now, working=not self.ahead)
+        self.state = state
+
+    def trouble(
+        self, now: float, patience: Patience, *, pool_down: str, deadline: float | None
+    ) -> tuple[str, str]:
         """Returns (code, reason) for taking it back, empty while it is worth waiting for.
 
-        `deadline` is the seconds left. Where nothing runs yet, a pool that is down is reason
-        enough; what runs is judged by its signs of life and its progress.
+        `deadline` is the seconds left. What has not begun is moved where another pool can take it
+        (`moved`), and given up where it is stuck (`stuck`); what runs is judged by its signs of
+        life (`silent`) and by its progress (`moved`).
         """
-        if self.began is None and self.state != "RUNNING":
-            waited = now - self.sent
-            if pool_down and waited > 2.0:
-                return "moved", f"{self.pool} is {pool_down}"
-            limit = START_LIMIT + self.start
-            if waited > limit and not self.ahead:
-                return "moved", f"no worker of {self.pool} took it in {limit:.0f} s"
-            return "", ""
+        if self.began is None:
+            return self._waiting(now, patience, pool_down, deadline)
         silence = now - self.sign
-        if silence > HEARTBEAT_LIMIT:
+        if silence > patience.silence:
             return "silent", f"nothing was heard of it for {silence:.0f} s"
         if deadline is not None and self._remaining(now) > max(deadline, 0.0):
-            slow = self.held(now) > BEHIND * (self.seconds + 60.0)
+            slow = self.held(now) > patience.behind * (self.seconds + patience.slack)
             if slow:
                 return "moved", f"{self.pool} is slower than predicted, and the deadline near"
+        return "", ""
+
+    def _waiting(
+        self, now: float, patience: Patience, pool_down: str, deadline: float | None
+    ) -> tuple[str, str]:
+        waited = now - self.sent
+        if pool_down and waited > _HASTE_SECONDS:
+            return "stuck", f"{self.pool} is {pool_down}"
+        if self.state == "PENDING" and now - self.turned > patience.claim:
+            return "stuck", f"a worker of {self.pool} claimed it and never began"
+        if self.state == "RUNNING" and now - self.sign > patience.silence:
+            return "silent", f"nothing was heard of it for {now - self.sign:.0f} s"
+        if self.ahead:
+            return "", ""
+        limit = patience.start + self.start
+        if deadline is not None:
+            limit = min(limit, max(_HASTE_SECONDS, deadline - self.seconds))
+        if waited > limit:
+            return "moved", f"no worker of {self.pool} took it in {waited:.0f} s"
         return "", ""
 
     def reason(self) -> ItemError:

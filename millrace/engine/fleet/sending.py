@@ -9,6 +9,8 @@ import contextlib
 import time
 from collections.abc import Mapping
 
+from pydantic import ValidationError
+
 from millrace.engine.assignments import Assignment
 from millrace.engine.errors import MillraceError, ServerError
 from millrace.engine.fleet.out import Out
@@ -33,6 +35,7 @@ class Sender:
         priority: str,
     ) -> None:
         self._run, self._journal, self._roads = run, journal, roads
+        self._epoch = run.epoch
         self._flow_runs, self._priority = flow_runs, priority
 
     def send(self, out: Out, order: Assignment) -> None:
@@ -48,12 +51,22 @@ class Sender:
         except Exception as error:  # noqa: BLE001 - whatever it was, the jobs are placed again
             out.error = error
 
+    def send_again(self, out: Out) -> None:
+        """Sends an assignment that an earlier conductor has written down. Twice is once."""
+        try:
+            order = Assignment.read(self._run.assignments, out.id)
+        except (OSError, ValidationError) as error:
+            out.error = error
+            return
+        self.send(out, order)
+
     def take_back(self, out: Out) -> None:
         """Tells everybody that an assignment is no longer wanted. What was committed stays."""
         with contextlib.suppress(MillraceError):
             self._roads[out.pool].revoke(self._run, out.id)
-        with contextlib.suppress(MillraceError):
-            self._flow_runs.cancel(out.flow_run)
+        if out.flow_run:
+            with contextlib.suppress(MillraceError):
+                self._flow_runs.cancel(out.flow_run)
 
     def stop(self, out: Out) -> None:
         """Asks an assignment to end because the run is to stop."""
@@ -73,6 +86,8 @@ class Sender:
         queue = f"{out.basis}-{self._priority}"
         end = time.monotonic() + _PATIENCE_SECONDS
         while True:
+            if self._run.epoch != self._epoch:
+                raise ServerError("another conductor has taken the run up")
             try:
                 return self._flow_runs.assign(out.pool, queue, self._run.id, out.id)
             except ServerError:

@@ -7,7 +7,7 @@ former is `ServerError`, and whoever asked tries again.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 from uuid import UUID
 
@@ -16,7 +16,8 @@ from millrace.engine.errors import ServerError, UsageError
 ASSIGNMENT = "millrace-assignment"
 PIPELINE = "millrace-pipeline"
 RUN = "run"  # the deployment of the pipeline flow that conducts a run already ordered
-OVER = frozenset({"COMPLETED", "FAILED", "CRASHED", "CANCELLED"})
+DELETED = "DELETED"
+OVER = frozenset({"COMPLETED", "FAILED", "CRASHED", "CANCELLED", DELETED})
 
 _PAGE = 200  # flow runs a request may ask for
 
@@ -42,23 +43,52 @@ class FlowRuns:
 
     def conduct(self, run: str, queue: str, epoch: int) -> str:
         """Starts a conductor for a run and returns the flow run's id. Raises as `assign` does."""
-        return self._start(
-            f"{PIPELINE}/{RUN}",
-            name=run,
-            parameters={"run_id": run},
-            queue=queue,
-            once=f"millrace-{run}-conductor-{epoch}",
+        attempt = 0
+        while True:  # one that is over will not conduct; one that waits or runs is enough
+            found = self._start(
+                f"{PIPELINE}/{RUN}",
+                name=run,
+                parameters={"run_id": run},
+                queue=queue,
+                once=f"millrace-{run}-conductor-{epoch}-{attempt}",
+            )
+            if self.states([found])[found].partition(" ")[0] not in OVER:
+                return found
+            attempt += 1
+
+    def of_run(self, run: str) -> dict[str, str]:
+        """Returns the names of a run's flow runs that are not over, by id: its assignments'
+        (`RUN/ASSIGNMENT`), and its conductors' (`RUN`)."""
+        from prefect.client.schemas.filters import (
+            FlowRunFilter,
+            FlowRunFilterName,
+            FlowRunFilterState,
+            FlowRunFilterStateType,
         )
+        from prefect.client.schemas.objects import StateType
+
+        open_ = [state for state in StateType if state.value not in OVER]
+        these = FlowRunFilter(
+            name=FlowRunFilterName(like_=run),
+            state=FlowRunFilterState(type=FlowRunFilterStateType(any_=open_)),
+        )
+        found: dict[str, str] = {}
+        with _client() as client:
+            while True:
+                page = client.read_flow_runs(flow_run_filter=these, limit=_PAGE, offset=len(found))
+                found |= {str(one.id): str(one.name) for one in page}
+                if len(page) < _PAGE:
+                    return found
 
     def states(self, flow_runs: Iterable[str]) -> dict[str, str]:
-        """Returns the state's type of each flow run that the server knows (`RUNNING`, …).
+        """Returns the state's type of each flow run (`RUNNING`, …); DELETED for one it lacks.
 
         A flow of ours that failed has told the class of its error: `FAILED NotPermitted`.
         """
         from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 
         wanted = [UUID(flow_run) for flow_run in flow_runs]
-        found: dict[str, str] = {}
+        found = {str(flow_run): DELETED for flow_run in wanted}
         for start in range(0, len(wanted), _PAGE):
             these = FlowRunFilter(id=FlowRunFilterId(any_=wanted[start : start + _PAGE]))
             with _client() as client:
@@ -69,8 +99,9 @@ class FlowRuns:
     def cancel(self, flow_run: str) -> None:
         """Asks for the end of a flow run; one that has not begun ends at once."""
         from prefect.client.schemas.objects import State, StateType
+        from prefect.exceptions import ObjectNotFound
 
-        with _client() as client:
+        with _client() as client, suppress(ObjectNotFound):
             now = client.read_flow_run(UUID(flow_run)).state_type
             if now is None or now.value in OVER:
                 return

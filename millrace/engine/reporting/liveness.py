@@ -20,13 +20,21 @@ def ending(run: Run) -> Record | None:
 
 
 def state(run: Run) -> str:
-    """Returns succeeded, partial, failed, interrupted, running, or `died`: it has no end and no
-    process (killed, or the machine went down); running it again continues it."""
+    """Returns succeeded, partial, failed, interrupted, running, or why there is no end:
+
+    `died`: it has no process (killed, or the machine went down); running it again continues it.
+    On the fleet `waiting`: no conductor has taken it up yet; `lost`: its conductor is gone, and
+    `millrace attach` sends for another.
+    """
     ended = ending(run)
     if ended:
         word = str(ended.data.get("state", ""))
         return "interrupted" if ended.data.get("interrupted") else word
-    return "running" if run.alive else "died"
+    if not run.on_fleet:
+        return "running" if run.alive else "died"
+    if run.conducted:
+        return "running"
+    return "lost" if run.epoch else "waiting"
 
 
 def _parsed(line: bytes) -> Record | None:
