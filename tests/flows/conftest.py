@@ -120,7 +120,7 @@ class Yard:
         """Returns a flow run's state."""
         return dict(self.ask(f"flow_runs/{flow_run}")["state"])
 
-    def wait(self, flow_run: str, *kinds: str, seconds: float = 60) -> dict[str, Any]:
+    def wait(self, flow_run: str, *kinds: str, seconds: float = 150) -> dict[str, Any]:
         """Waits until a flow run is in one of these states (default: any final one)."""
         wanted = kinds or ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
         return until(
@@ -148,7 +148,7 @@ class Yard:
         return process
 
     @staticmethod
-    def until(reached: Callable[[], Any], seconds: float = 60) -> Any:
+    def until(reached: Callable[[], Any], seconds: float = 150) -> Any:
         """Waits until `reached` returns something true, and returns that."""
         return until(reached, seconds=seconds)
 
@@ -191,7 +191,7 @@ class Yard:
 
 
 def until(
-    reached: Callable[[], Any], *, seconds: float = 60, what: Callable[[], str] = lambda: ""
+    reached: Callable[[], Any], *, seconds: float = 150, what: Callable[[], str] = lambda: ""
 ) -> Any:
     """Waits until `reached` returns something true, and returns that."""
     end = time.monotonic() + seconds

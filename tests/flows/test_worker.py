@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from millrace.engine.fleet.observed import Card
+from millrace.engine.halting import GRACE_SECONDS
 from millrace.engine.journal import Record
 from millrace.engine.labels import Label
 from millrace.engine.runs import Run, Runs
@@ -105,7 +106,7 @@ def test_a_killed_process_is_a_crashed_flow_run_within_seconds(yard: Any) -> Non
     os.kill(entry, signal.SIGKILL)
     killed = time.monotonic()
     assert yard.wait(yard.sent[0])["type"] == "CRASHED"
-    assert time.monotonic() - killed < 15
+    assert time.monotonic() - killed < 40
     assert conducted.over() == "succeeded"  # by another process of the same worker
     assert (yard.folder / "out" / "film.txt").read_text() == "fine\n" * 400
 
@@ -118,7 +119,7 @@ def test_a_worker_that_is_told_to_end_lets_go_of_its_batch_and_another_does_it(y
     worker.terminate()
     asked = time.monotonic()
     assert worker.wait(60) == 0
-    assert time.monotonic() - asked < 30
+    assert time.monotonic() - asked < GRACE_SECONDS + 10
     assert yard.entries() == []
     assert [r.data["code"] for r in conducted.records if r.event == "lost"] == ["preempted"]
     assert not conducted.said("done")
