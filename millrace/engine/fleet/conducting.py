@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from millrace.engine.batches import TARGET_SECONDS
+from millrace.engine.budgets import Budget
 from millrace.engine.conductor import Conductor, DeskOf
 from millrace.engine.errors import MillraceError
 from millrace.engine.exchange.cards import read_cards
@@ -91,7 +92,7 @@ def fleet_desk(
                 journal,
                 forecaster,
                 started=started,
-                money=lambda committed: None,
+                money=Budget(run, order.pipeline, fleet, here).amount,
                 pool=only,
             ),
             sender=Sender(run, journal, roads.by_pool, sent, order.priority),

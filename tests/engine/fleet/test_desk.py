@@ -205,3 +205,18 @@ def test_a_run_on_one_pool_uses_no_other(shop: Workshop, yard: Yard, ground: Gro
     yard.declare(TWO)
     assert yard.conduct(yard.order(shop.order(), on="second")).state == "succeeded"
     assert {pool for pool, _, _ in ground.sent} == {"second"}
+
+
+def test_a_budget_that_is_used_up_stops_new_work_and_says_what_is_left_undone(
+    shop: Workshop, yard: Yard, ground: Ground
+) -> None:
+    for name in "abc":
+        shop.file(f"{name}.txt", name.encode() * 900)
+    # A session alone is predicted at a second, and a batch of 900 bytes costs more than the rest.
+    yard.declare(fleet_text({"name": "dear", "price": 36_000.0}))
+    text = PIPELINE + "goal: {budget: 0.01 EUR}\n"
+    outcome = yard.conduct(yard.order(shop.order(text)))
+
+    assert outcome.state in ("partial", "failed")
+    assert {failure.code for failure in outcome.failures} == {"budget"}
+    assert "budget" in outcome.failures[0].reason
