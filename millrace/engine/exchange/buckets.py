@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from millrace.engine.errors import ToolMissing, UsageError
+from millrace.engine.errors import StoreError, ToolMissing, UsageError
 from millrace.engine.exchange.trouble import Trouble
 
 _CONNECT_SECONDS = 5
@@ -37,22 +37,7 @@ class Bucket:
         scheme = urlsplit(url).scheme
         self._is_s3 = scheme in ("s3", "s3a")
         options = _s3_options(endpoint, region) if self._is_s3 else {}
-        try:
-            import fsspec
-
-            self._fs: Any = fsspec.filesystem(
-                scheme, use_listings_cache=False, skip_instance_cache=True, **options
-            )
-        except ImportError as error:
-            raise ToolMissing(
-                f"a {scheme}:// store needs a package that is not installed: {error}",
-                hint="install millrace[s3] for s3://, [gcs] for gs://, [azure] for abfs://",
-            ) from None
-        except ValueError:
-            raise UsageError(
-                f"{url!r} names no store",
-                hint="write an absolute path, file:///folder or s3://bucket/prefix",
-            ) from None
+        self._fs: Any = _file_system(scheme, url, options)
         self._fs.retries = 1  # Place is the one that tries again
         self._root = str(self._fs._strip_protocol(url)).rstrip("/")
 
@@ -128,6 +113,30 @@ class Bucket:
 
     def _path(self, name: str) -> str:
         return f"{self._root}/{name}"
+
+
+def _file_system(scheme: str, url: str, options: dict[str, Any]) -> Any:
+    import fsspec
+
+    if scheme not in fsspec.available_protocols():
+        raise UsageError(
+            f"{url!r} names no store",
+            hint="write an absolute path, file:///folder or s3://bucket/prefix",
+        )
+    try:
+        return fsspec.filesystem(
+            scheme, use_listings_cache=False, skip_instance_cache=True, **options
+        )
+    except ImportError as error:
+        raise ToolMissing(
+            f"a {scheme}:// store needs a package that is not installed: {error}",
+            hint="install millrace[s3] for s3://, [gcs] for gs://, [azure] for abfs://",
+        ) from None
+    except Exception as error:
+        raise StoreError(
+            f"the store {url} cannot be opened: {type(error).__name__}",
+            hint="check this machine's credentials for it, in its environment",
+        ) from None
 
 
 def _s3_options(endpoint: str | None, region: str | None) -> dict[str, Any]:

@@ -55,6 +55,7 @@ def _work(near: Workplace, run: Run, name: str, *step: str) -> int:
     return done.returncode
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", STEPS)
 def test_a_worker_killed_at_any_point_has_half_written_nothing_and_lost_nothing(
     near: Workplace, step: str

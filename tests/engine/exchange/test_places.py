@@ -131,7 +131,7 @@ def test_a_store_whose_package_is_missing_says_which(monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(sys.modules, "gcsfs", None)
     with pytest.raises(ToolMissing, match="gs://") as missing:
         Place.open("gs://bucket/x")
-    assert "gcsfs" in missing.value.hint
+    assert "[gcs]" in missing.value.hint
 
 
 def test_wrong_credentials_and_buckets_are_told_at_once_without_the_credentials(
