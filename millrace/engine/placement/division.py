@@ -31,6 +31,7 @@ from millrace.engine.placement.improve import afford, cheapen, hasten, mend
 from millrace.engine.placement.model import Aim
 from millrace.engine.placement.problem import Problem
 
+_AS_GOOD = 1.002  # of a bound: no search beyond that
 _BY_HAND = 60_000  # jobs × lanes up to which they are also placed one by one
 
 
@@ -153,7 +154,8 @@ def _divide(problem: Problem, classes: tuple[Kind, ...], goal: Goal) -> Division
         cheaper = _least_cost(problem, classes, end, goal.budget)
         if cheaper is not None and cheaper.cost < board.cost:
             board = cheaper
-        cheapen(board, end)
+        else:
+            cheapen(board, end)
     return board.division()
 
 
@@ -163,11 +165,12 @@ def _least_cost(
     """Returns the cheapest division that ends by the horizon; None where none was found."""
     if math.isinf(horizon) and math.isinf(problem.closes):
         return _cheapest(problem, classes)
-    boards = []
+    boards, bound = [], 0.0
     for ease in (0.0, 0.005, 0.02):
         shares = pour(problem, classes, horizon * (1 - ease), budget)
         if shares is None:
             break
+        bound = bound or cost_of(classes, shares)
         board = whole(problem, classes, shares)
         mend(board, horizon, budget)
         boards.append(board)
@@ -176,16 +179,22 @@ def _least_cost(
     if _few(problem):
         boards.append(fill(problem, horizon))
     for board in boards:
-        cheapen(board, horizon)
+        if board.cost > bound * _AS_GOOD:
+            cheapen(board, horizon)
+
+    def fits(board: Board) -> bool:
+        on_time = board.sound and board.end <= horizon * (1 + EASE)
+        return on_time and board.cost <= budget * (1 + EASE)
+
+    fitting = list(filter(fits, boards))
+    best = min(fitting, key=lambda board: (board.cost, board.end), default=None)
+    if best is not None and best.cost <= bound * _AS_GOOD:
+        return best
     if exact.small(problem, classes):
-        best = exact.least_cost(problem, classes, horizon, budget)
-        boards += [] if best is None else [best]
-    fitting = [
-        board
-        for board in boards
-        if board.sound and board.end <= horizon * (1 + EASE) and board.cost <= budget * (1 + EASE)
-    ]
-    return min(fitting, key=lambda board: (board.cost, board.end), default=None)
+        better = exact.least_cost(problem, classes, horizon, budget)
+        if better is not None and fits(better) and (best is None or better.cost < best.cost):
+            return better
+    return best
 
 
 def _soonest(problem: Problem, classes: tuple[Kind, ...], budget: float) -> Board:
@@ -201,12 +210,15 @@ def _soonest(problem: Problem, classes: tuple[Kind, ...], budget: float) -> Boar
         mend(board, math.inf)
         if board.cost > budget:
             afford(board, cheapest_lanes(problem, classes), budget)
-        hasten(board, budget)
+        if end is None or board.end > end * _AS_GOOD:
+            hasten(board, budget)
     sound = [board for board in boards if board.sound and board.cost <= budget * (1 + EASE)]
     best = min(sound, key=lambda board: (board.end, board.cost), default=None)
     if best is None:
         best = _cheapest(problem, classes)
         hasten(best, budget)
+    if end is not None and best.end <= end * _AS_GOOD:
+        return best
     if exact.small(problem, classes):
         better = exact.least_end(problem, classes, budget, best.end)
         if better is not None and better.end < best.end:

@@ -14,7 +14,7 @@ from millrace.engine.placement.fluid import Kind
 from millrace.engine.placement.problem import Problem
 from millrace.engine.placement.solver import Program, solve
 
-MOST_COLUMNS = 400
+MOST_COLUMNS = 160
 _Column = tuple[int, int, int]  # kind, lane, slot
 
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from highspy import HighsLp
 
-_NODES = 1500
-_STALLED = 400
+_NODES = 1000
+_STALLED = 300
 _ITERATIONS = 200_000
 _GAP = 0.002
 

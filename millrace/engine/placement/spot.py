@@ -1,10 +1,11 @@
 """When work may go to machines that can be taken away: only with a restart to spare.
 
-Let M be how long everything that is left would take without spot, every machine started anew, and
-D the deadline. `slack` = D - M. A job may go to spot when the assignment that holds it is no longer
-than the slack: if all spot machines go at its last moment, what is left still meets the deadline.
-In a plan, spot work must be done by `closes` = D - R, R the longest that one job takes to do again.
-Work that was sent to spot before (`Snapshot.at_risk`) counts as left.
+Let D be the deadline, M how long everything that is left would take without spot, every machine
+started anew, and R the longest that one job takes so. `slack` = D - M - R; R is kept in hand
+because slots do not all end at the same moment. A job may go to spot when the assignment that
+holds it is no longer than the slack: if all spot machines go at its last moment, what is left
+still meets the deadline. In a plan, spot work must be done by `closes` = D - R. Work that was sent
+to spot before (`Snapshot.at_risk`) counts as left.
 
 Where M > D there is nothing to promise: every lane is used to be the least late. The last permitted
 attempt of a piece never goes to spot.
@@ -105,7 +106,7 @@ def room(problem: Problem, aim: Aim) -> Room:
     needed = time_needed(problem)
     if needed > aim.deadline * (1 + EASE):
         return Room()
-    return Room(aim.deadline - needed, aim.deadline - again)
+    return Room(aim.deadline - needed - again, aim.deadline - again)
 
 
 def _together(jobs: Sequence[Job]) -> dict[tuple[str, tuple[int, ...]], Bulk]:
