@@ -147,6 +147,8 @@ def test_deploying_makes_everything_and_a_second_time_changes_nothing(house: Hou
     assert schedule["schedule"]["cron"] == "30 2 * * *"
     assert schedule["schedule"]["timezone"] == "Europe/Berlin"
     assert "millrace" in night["tags"]
+    ticks = {"deployments": {"id": {"any_": [night["id"]]}}}
+    _until(lambda: house.client.request("POST", "/flow_runs/filter", json=ticks).json(), 90)
     kept = deployed.load(settings(), f"{house.name}-nightly")
     assert kept.order.base == house.folder
 
@@ -375,7 +377,7 @@ def _state(house: House, tag: str) -> str:
     return str(found[0]["state_name"]) if found else ""
 
 
-def _until(done: Callable[[], bool], seconds: float) -> None:
+def _until(done: Callable[[], object], seconds: float) -> None:
     end = time.monotonic() + seconds
     while not done():
         assert time.monotonic() < end, "it did not happen"
