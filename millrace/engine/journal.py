@@ -32,6 +32,7 @@ Events, and the fields each carries beside `at` (seconds since the epoch), `stag
                   held (seconds of a slot), cost
     fetched       assignment, bytes, seconds      inputs came to a worker
     shipped       assignment, bytes, seconds      results left it
+    collected     assignment, segment             how far its journal has been brought home
     finished      status (done|reused)     the item has left the stage
     delivered     output, path, bytes, status (written|unchanged)
     undelivered   output, path, code, message

@@ -15,7 +15,14 @@ LIMITS: dict[Trouble, int] = {"session": 2, "machine": 4, "preempted": 12, "opin
 """Attempts by the trouble that ended them; what was only moved has no limit. A batch that was
 preempted often is placed on machines that cannot be taken away, long before the limit."""
 
-_MACHINE = ("crashed_assignment", "silent", "damaged_result")
+_MACHINE = (
+    "crashed_assignment",
+    "silent",
+    "damaged_result",
+    "damaged_input",
+    "missing_input",
+    "unshipped",
+)
 _MOVED = (
     "moved",
     "stuck",
