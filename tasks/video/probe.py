@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from millrace.engine.errors import BadInput
 from millrace.tasks.video import colour, ffmpeg, sniff
 from millrace.tasks.video.colour import Colour
-from millrace.tasks.video.timeline import Cut, cuts_of, presented
+from millrace.tasks.video.timeline import Cut, Table, cuts_of, presented
 from millrace.tasks.video.tool import Tool
 
 MAX_SIDE = 16384
@@ -107,6 +107,11 @@ def probe(path: Path, name: str = "") -> Video:
     Raises BadInput: missing, is_folder, no_permission, empty, truncated, damaged, not_media,
     playlist, no_video, no_duration, unsupported.
     """
+    return probe_with_times(path, name)[0]
+
+
+def probe_with_times(path: Path, name: str = "") -> tuple[Video, Table]:
+    """Returns what `probe` does, and the times of all frames. Raises what it raises."""
     name = name or path.name
     demuxer = sniff.demuxer_of(path, name)
     short = demuxer == "mov" and sniff.ends_early(path)
@@ -129,7 +134,7 @@ def probe(path: Path, name: str = "") -> Video:
     first = _first_frames(path, demuxer, index)
     sides = [*main.get("side_data_list", ()), *first.get("side_data_list", ())]
     pix_fmt = main["pix_fmt"]
-    return Video(
+    video = Video(
         demuxer=demuxer,
         seconds=_seconds(table.times, time_base),
         streams=tuple(_stream(s) for s in found["streams"]),
@@ -155,6 +160,7 @@ def probe(path: Path, name: str = "") -> Video:
         cut_short=_cut_short(short, [*said, *table.said], name),
         cuts=cuts_of(table, time_base, demuxer),
     )
+    return video, table
 
 
 def _describe(
