@@ -16,6 +16,7 @@ from millrace.engine.errors import UsageError
 from millrace.engine.fleet.deployed import RESERVED, Deployed
 from millrace.engine.fleet.prices import listed
 from millrace.engine.fleet.resolved import Fleet, Pool
+from millrace.engine.recording.fleet import UNHEARD
 
 Sort = Literal["pool", "queue", "pipeline", "deployment", "automation"]
 Mark = Literal["+", "~", "-"]
@@ -237,7 +238,7 @@ def _heartbeats(fleet: str) -> dict[str, Any]:
             {
                 "type": "change-flow-run-state",
                 "state": "CRASHED",
-                "message": f"no heartbeat for {MISSING_SECONDS:.0f} s",
+                "message": f"{UNHEARD} {MISSING_SECONDS:.0f} s",
             }
         ],
     }

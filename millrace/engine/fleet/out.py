@@ -10,7 +10,7 @@ from millrace.engine.errors import ItemError, NotPermitted
 from millrace.engine.fleet.patience import Patience
 from millrace.engine.fleet.pools import Basis
 from millrace.engine.jobs import Pending
-from millrace.engine.recording.fleet import OVER
+from millrace.engine.recording.fleet import OVER, PRESUMED
 
 _HASTE_SECONDS = 2.0  # how long one waits before a pool that is down is given up, at the least
 
@@ -47,7 +47,13 @@ class Out:
 
     @property
     def over(self) -> bool:
-        """True once Prefect says so, or it could not be sent at all."""
+        """True once Prefect says so, or it could not be sent at all.
+
+        What the server only presumes, not having heard of it, is judged by the signs of life in the
+        run's journal, until it has been taken back.
+        """
+        if self.state == PRESUMED:
+            return bool(self.revoked)
         return self.state.partition(" ")[0] in OVER or self.error is not None
 
     def hear(self, now: float, *, working: bool = True) -> None:
@@ -96,7 +102,7 @@ class Out:
             return "stuck", f"{self.pool} is {pool_down}"
         if self.state == "PENDING" and now - self.turned > patience.claim:
             return "stuck", f"a worker of {self.pool} claimed it and never began"
-        if self.state == "RUNNING" and now - self.sign > patience.silence:
+        if self.state in ("RUNNING", PRESUMED) and now - self.sign > patience.silence:
             return "silent", f"nothing was heard of it for {now - self.sign:.0f} s"
         if self.ahead:
             return "", ""

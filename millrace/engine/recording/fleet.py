@@ -19,6 +19,13 @@ RUN = "run"  # the deployment of the pipeline flow that conducts a run already o
 DELETED = "DELETED"
 OVER = frozenset({"COMPLETED", "FAILED", "CRASHED", "CANCELLED", DELETED})
 
+UNHEARD = "no heartbeat for"
+"""How the message begins with which the server's automation calls a flow run crashed."""
+
+PRESUMED = "CRASHED presumed"
+"""What the state of such a flow run is called here. The server says so of live ones too, after it
+was away itself; the run's journal knows better."""
+
 _PAGE = 200  # flow runs a request may ask for
 
 
@@ -141,6 +148,8 @@ def _word(state: Any) -> str:
     if state is None:
         return ""
     message = state.message or ""
+    if state.type.value == "CRASHED" and message.startswith(UNHEARD):
+        return PRESUMED
     named = state.type.value == "FAILED" and message.isidentifier()
     return f"{state.type.value} {message}" if named else str(state.type.value)
 
