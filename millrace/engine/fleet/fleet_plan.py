@@ -73,7 +73,8 @@ class FleetPlan(_Frozen):
 
     `asked` tells whether the server was asked how the pools are; otherwise they are as declared.
     `makespan` is when all would be done, `slot_seconds` how long slots are held in all. A stage's
-    seconds are of slots, too. `timed`: the goal has a deadline; `late`: it would not be met.
+    seconds are of slots, too. `budget` is what the run may spend, by its own limit and by what is
+    left of the fleet's month. `timed`: the goal has a deadline; `late`: it would not be met.
     """
 
     pipeline: str

@@ -9,10 +9,12 @@ is placed again for an earlier one.
 
 from __future__ import annotations
 
+import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from millrace.engine.budgets import Budget
 from millrace.engine.expansion import Node
 from millrace.engine.fleet.aims import aim
 from millrace.engine.fleet.decisions import HOUR, stage_of
@@ -29,7 +31,7 @@ from millrace.engine.placement.model import Aim, Decision, Group, Piece, PoolSta
 from millrace.engine.placement.problem import delay
 from millrace.engine.plan import Source, StagePlan
 from millrace.engine.planning import disk_of, goal_of, schedule_of, stage_plan
-from millrace.engine.runs import Order
+from millrace.engine.runs import Order, Run
 from millrace.engine.settings import Settings
 
 _TIGHTENED = 3  # how often work is placed again for an earlier deadline
@@ -52,23 +54,24 @@ def make_fleet_plan(
     observed: Mapping[str, Observed] | None,
     *,
     pool: str = "",
-    now: float = 0.0,
+    now: float | None = None,
     warnings: Sequence[str] = (),
 ) -> FleetPlan:
     """Returns the plan of a work order on a fleet, or on the one `pool` of it.
 
     `observed` None: no server was asked, every pool counts as up. `now` is the moment the run
-    would begin, in seconds since the epoch. Raises what `make_plan` raises, and UsageError for a
-    pool that there is not. That no pool may run a stage is no error here, but in the plan.
+    would begin, in seconds since the epoch (default: this one). Raises what `make_plan` raises,
+    UsageError for a pool that there is not, StoreError when the ledger cannot say what is left of
+    the month's money. That no pool may run a stage is no error here, but in the plan.
     """
+    now = time.time() if now is None else now
     only = (fleet.pool(pool).name,) if pool else ()
     foreseen = foresee(order, settings, host, chooser(fleet, host, only))
     state = snapshot(fleet, observed, at=now)
     if only:
         state = replace(state, pools=tuple(p for p in state.pools if p.name in only))
     work = _work(foreseen, Groups(fleet, Forecaster(settings)))
-    goal = order.pipeline.goal
-    budget = fleet.in_currency(goal.budget, "EUR") if goal and goal.budget else None
+    budget = _money(order, fleet, settings, now)
     wish = aim(order.pipeline, now, now, budget)
     decision, makespan = _decide(foreseen, work, state, wish)
     stages = tuple(_stages(foreseen, work, decision))
@@ -94,6 +97,14 @@ def make_fleet_plan(
         late=decision.late or (wish.deadline is not None and makespan > wish.deadline),
         disk=disk_of(sum(stage.bytes for stage in stages), settings),
     )
+
+
+def _money(order: Order, fleet: Fleet, settings: Settings, now: float) -> float | None:
+    """Returns what a run that begins now may spend: of its own budget, and of the fleet's month."""
+    nobody = Run(
+        "plan", settings.store / "runs" / "plan"
+    )  # it does not exist and has spent nothing
+    return Budget(nobody, order.pipeline, fleet, settings, clock=lambda: now).amount(0.0)
 
 
 def _work(foreseen: Foreseen, groups: Groups) -> _Work:

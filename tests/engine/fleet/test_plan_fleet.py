@@ -187,6 +187,17 @@ def test_a_budget_that_is_too_small_leaves_the_rest_waiting_for_money(shop: Work
     assert set(made.groups[0].waiting) == {"money: the budget does not cover it"}
 
 
+def test_what_is_left_of_the_fleet_s_month_limits_a_plan_like_a_budget(shop: Workshop) -> None:
+    for n in range(3):
+        shop.file(f"f{n}.txt", bytes([n]) * 90_000)
+    half = plan(shop).cost / 2
+    month = f"monthly_budget: {{amount: {half:.9f}, currency: EUR}}\n"
+    made = plan(shop, pools=STUDIO_AND_BURST + month)
+    assert made.budget == pytest.approx(half, abs=1e-9)
+    assert 0 < made.cost <= made.budget
+    assert sum(made.groups[0].waiting.values()) > 0
+
+
 def test_an_item_s_way_through_the_stages_is_part_of_the_time(shop: Workshop) -> None:
     """Two batches of four seconds could be done side by side, if one did not need the other."""
     shop.file("a.txt", bytes(4_000_000))
