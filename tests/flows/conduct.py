@@ -1,4 +1,4 @@
-"""A conductor as a process without a flow run around it: `python -m tests.flows.conduct RUN LIMITS`.
+"""A conductor as a process without a flow run around it: `python -m tests.flows.conduct RUN HOW`.
 
 So a test can kill it, stop it, and be less patient than a person would be.
 """
@@ -8,7 +8,9 @@ from __future__ import annotations
 import json
 import sys
 
-from millrace.engine.fleet.conducting import fleet_conductor
+from millrace.engine.conductor import Conductor
+from millrace.engine.fleet.conducting import fleet_desk
+from millrace.engine.fleet.groups import chooser
 from millrace.engine.fleet.patience import Patience
 from millrace.engine.fleet.reading import load_fleet
 from millrace.engine.hosts.devices import inventory
@@ -16,13 +18,8 @@ from millrace.engine.runs import Runs
 from millrace.engine.settings import settings
 
 if __name__ == "__main__":
-    here = settings()
-    run = Runs(here).get(sys.argv[1])
-    fleet_conductor(
-        run,
-        run.order(),
-        here,
-        inventory(),
-        load_fleet(here.fleet),
-        patience=Patience(**json.loads(sys.argv[2])),
-    ).conduct()
+    here, how = settings(), json.loads(sys.argv[2])
+    run, fleet, host = Runs(here).get(sys.argv[1]), load_fleet(here.fleet), inventory()
+    order, patience = run.order(), Patience(**how["patience"])
+    desk = fleet_desk(run, order, here, fleet, target=how["target"], patience=patience)
+    Conductor(run, order, here, host, desk, choice=chooser(fleet, host)).conduct()

@@ -1,6 +1,6 @@
 """A real fleet for tests: a real Prefect server, and conductors and workers that are processes.
 
-    fleet = Fleet(api, folder)
+    fleet = Fleet(server_home, folder)
     fleet.deploy(pool("studio"), pool("burst", price=9))
     fleet.worker("studio")
     run = fleet.conduct(fleet.order(document))    # a conductor that is a process of its own
@@ -12,18 +12,23 @@ Its names are its own, so that several can share a server. The kind `faults.byte
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from millrace.engine.fleet.patience import Patience
 from millrace.engine.journal import Record
@@ -67,8 +72,9 @@ def pool(name: str, **facts: Any) -> dict[str, Any]:
 class Fleet:
     """Pools on a server, processes that work for them, and a home store of its own."""
 
-    def __init__(self, api: server.Api, folder: Path) -> None:
-        self.api, self.folder = api, folder
+    def __init__(self, server_home: Settings, folder: Path) -> None:
+        self._server_home, self.folder = server_home, folder
+        self.api = server.ensure(server_home)
         self.mark = uuid.uuid4().hex[:6]
         self.here = Settings(folder / "home", Label.RESTRICTED, 0.06, fleet=folder / "pools.yaml")
         self.processes: list[subprocess.Popen[bytes]] = []
@@ -80,10 +86,17 @@ class Fleet:
         """Declares pools, with one for conductors, and makes the server have them."""
         every = [pool("conductor", runs="conductors"), *pools]
         texts = [POOL.format(**{**each, "name": self.named(each["name"])}) for each in every]
-        head = f"version: 1\nname: f{self.mark}\nstores:\n  home: {{clearance: restricted}}\npools:"
+        head = f"version: 1\nname: trial\nstores:\n  home: {{clearance: restricted}}\npools:"
         self.here.fleet.write_text(head + "".join(texts))
+        self._make_room()
         done = self.command("deploy")
         assert done.returncode == 0, done.stderr
+
+    def _make_room(self) -> None:
+        """Removes the deployment that conducts runs: a server serves one fleet at a time."""
+        with suppress(urllib.error.HTTPError):
+            found = self.ask("deployments/name/millrace-pipeline/run", method="GET")
+            self.ask(f"deployments/{found['id']}", method="DELETE")
 
     def named(self, pool: str) -> str:
         """Returns what a pool is called on the server, where other fleets have theirs."""
@@ -169,13 +182,16 @@ class Fleet:
         return Runs(self.here).create(order)
 
     def conduct(
-        self, run: Run | Order, patience: Patience | None = None, **environment: str
+        self, run: Run | Order, patience: Patience | None = None, target: float = 300.0
     ) -> tuple[Run, subprocess.Popen[bytes]]:
-        """Conducts a run in a process of its own, without a conductor's flow."""
+        """Conducts a run in a process of its own, without a conductor's flow.
+
+        `target` is how long an assignment is to run, in seconds.
+        """
         mine = run if isinstance(run, Run) else self.create(run)
-        words = json.dumps(asdict(patience or Patience()))
+        words = json.dumps({"patience": asdict(patience or Patience()), "target": target})
         name = f"conduct-{mine.id}-{uuid.uuid4().hex[:4]}"
-        return mine, self.start(name, "-m", "tests.flows.conduct", mine.id, words, **environment)
+        return mine, self.start(name, "-m", "tests.flows.conduct", mine.id, words)
 
     def over(self, run: Run, seconds: float = 240) -> str:
         """Waits for the end of a run; returns its state."""
@@ -196,6 +212,37 @@ class Fleet:
             for path in sorted(self.folder.glob("*.log"))
         ]
         return "\n".join([line[:300] for line in lines if "progress" not in line][-60:] + logs)
+
+    # -- the server ----------------------------------------------------------------------------
+
+    def ask(self, path: str, body: Any = None, method: str = "POST") -> Any:
+        """Sends a request to the server; returns the answer."""
+        credential = base64.b64encode((self.api.auth or "").encode()).decode()
+        request = urllib.request.Request(
+            f"{self.api.url}/{path}",
+            data=None if body is None else json.dumps(body).encode(),
+            method=method,
+            headers={"content-type": "application/json", "authorization": f"Basic {credential}"},
+        )
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            text = answer.read()
+        return json.loads(text) if text else None
+
+    def pause(self, pool: str, paused: bool = True) -> None:
+        """Pauses a pool, or lets it go on."""
+        self.ask(f"work_pools/{self.named(pool)}", {"is_paused": paused}, "PATCH")
+
+    def flow_run(self, flow_run: str) -> str:
+        """Returns the state of a flow run, as the server has it."""
+        return str(self.ask(f"flow_runs/{flow_run}", method="GET")["state_type"])
+
+    def kill_server(self) -> None:
+        """Kills the server as a power cut does."""
+        os.kill(server.status(self._server_home).pid, signal.SIGKILL)
+
+    def start_server(self) -> None:
+        """Starts it again, on the same port and database."""
+        assert server.ensure(self._server_home).url == self.api.url
 
     # -- processes -----------------------------------------------------------------------------
 
@@ -231,6 +278,7 @@ class Fleet:
             with suppress(OSError):
                 os.kill(pid, signal.SIGCONT)
         self.kill_entries()
+        self._make_room()
 
 
 def events(run: Run, event: str, **data: Any) -> list[Record]:
@@ -251,6 +299,11 @@ def until(
         assert time.monotonic() < end, what()
         time.sleep(0.1)
     return found
+
+
+def family(pid: int) -> list[int]:
+    """Returns a process and all that it has started."""
+    return [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:

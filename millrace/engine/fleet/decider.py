@@ -53,6 +53,7 @@ class Decider:
         self._started, self._money, self._pool = started, money, pool
         self._groups = Groups(fleet, forecaster)
         self._pieces: dict[str, Piece] = {}
+        self._group_of: dict[str, Group] = {}
         self._snapshot = Snapshot(())
         self._others, self._looked = Snapshot(()), -1
         self._said: object = None
@@ -94,19 +95,24 @@ class Decider:
         return decision
 
     def _group(self, pending: Pending) -> Group:
-        return self._groups.of(pending.node, pending.cut, pending.label)
+        key = pending.job.key  # asked with every decision, for every batch that waits
+        if key not in self._group_of:
+            self._group_of[key] = self._groups.of(pending.node, pending.cut, pending.label)
+        return self._group_of[key]
 
     def _piece(self, pending: Pending, troubles: Retries, strikes: Strikes) -> Piece:
         key = pending.job.key
         if key not in self._pieces:
             group = self._group(pending)
             self._pieces |= {p.key: p for p in pieces_of(group, pending.node, pending.cut)}
-        been = troubles.of(key)
+        been, tried = troubles.of(key), tuple(sorted(strikes.tried(key)))
+        if not been and not tried:
+            return self._pieces[key]
         return replace(
             self._pieces[key],
             losses=been["machine"],
             preemptions=been["preempted"],
-            tried=tuple(sorted(strikes.tried(key))),
+            tried=tried,
         )
 
     def _look(

@@ -32,8 +32,10 @@ from millrace.engine.retries import trouble
 from millrace.engine.runs import Run
 
 _SETTLE_SECONDS = 1.0  # how long the first items wait for company
-_REST_SECONDS = 0.5  # between two decisions
-_AGAIN_SECONDS = 2.0  # after which the same work is placed again
+_REST_SECONDS = 0.5  # between two decisions, and
+_REST = 4.0  # so many times as long as the last one took
+_AGAIN_SECONDS = 2.0  # after which the same work is placed again, and
+_AGAIN = 20.0  # so many times as long as the last one took
 
 
 class FleetDesk:
@@ -63,7 +65,7 @@ class FleetDesk:
         self._approvals = Approvals(run, journal)
         self._threads = ThreadPoolExecutor(4, thread_name_prefix="send")
         self._turn = -1
-        self._decided = 0.0
+        self._decided = self._took = 0.0
         self._stopped = False
         self._count = 0
 
@@ -224,12 +226,14 @@ class FleetDesk:
         self._refuse(decision)
         self._send(decision)
         self._give_up(decision)
+        self._took = time.monotonic() - now
 
     def _due(self, now: float) -> bool:
-        if now - self._decided < _REST_SECONDS or self._eye.seen.turn == 0:
+        rested = now - self._decided
+        if rested < max(_REST_SECONDS, _REST * self._took) or self._eye.seen.turn == 0:
             return False
-        fresh = self._eye.seen.turn != self._turn
-        return self._shelf.changed or (fresh and now - self._decided >= _AGAIN_SECONDS)
+        again = rested >= max(_AGAIN_SECONDS, _AGAIN * self._took)
+        return self._shelf.changed or (again and self._eye.seen.turn != self._turn)
 
     def _refuse(self, decision: Decision) -> None:
         """Raises NotPermitted when some of the work may go nowhere at all."""
@@ -267,20 +271,8 @@ class FleetDesk:
         out.ahead = ahead
         self._out[name] = out
         self._shelf.hand(out, taken)
-        self._journal.write(
-            "assigned",
-            out.stage,
-            assignment=name,
-            keys=len(taken),
-            device=taken[0].device.name,
-            host=out.pool,
-            pool=out.pool,
-            basis=out.basis,
-            price=round(out.price * 3600, 6),
-            currency=self._decider.currency,
-            seconds=round(out.seconds, 3),
-            cost=round(sum(p.cost for p in placed), 6),
-        )
+        told = lots.told(out, taken, placed, self._decider.currency)
+        self._journal.write("assigned", out.stage, **told)
         self._threads.submit(self._sender.send, out, lots.order(out, taken, self._epoch))
 
     # -- the end -------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from millrace.engine import jobs
 from millrace.engine.assignments import Assignment
@@ -71,6 +72,24 @@ def order(out: Out, taken: Sequence[Pending], epoch: int) -> Assignment:
             "epoch": epoch,
         }
     )
+
+
+def told(
+    out: Out, taken: Sequence[Pending], placed: Sequence[Placed], currency: str
+) -> dict[str, Any]:
+    """Returns the data of the record that an assignment is about to be sent."""
+    return {
+        "assignment": out.id,
+        "keys": len(taken),
+        "device": taken[0].device.name,
+        "host": out.pool,
+        "pool": out.pool,
+        "basis": out.basis,
+        "price": round(out.price * 3600, 6),
+        "currency": currency,
+        "seconds": round(out.seconds, 3),
+        "cost": round(sum(one.cost for one in placed), 6),
+    }
 
 
 def _often(losses: int) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from millrace.engine.execution import execute
 from millrace.engine.fleet.conducting import fleet_desk
 from millrace.engine.fleet.groups import chooser
 from millrace.engine.fleet.observed import Observed, Worker
+from millrace.engine.fleet.patience import Patience
 from millrace.engine.fleet.reading import load_fleet
 from millrace.engine.hosts.devices import inventory
 from millrace.engine.outcome import Outcome
@@ -41,7 +43,9 @@ POOL = """
 def fleet_text(*pools: dict[str, object], more: str = "") -> str:
     """Returns a pools.yaml of simple pools; what a pool does not say is ordinary."""
     usual = {"where": "local", "clearance": "restricted", "slots": 1, "price": 1.0}
-    return f"version: 1\nstores:\n  home: {{clearance: restricted}}\n{more}pools:" + "".join(POOL.format(**(usual | pool)) for pool in pools)
+    return f"version: 1\nstores:\n  home: {{clearance: restricted}}\n{more}pools:" + "".join(
+        POOL.format(**(usual | pool)) for pool in pools
+    )
 
 
 class Ground(FlowRuns):
@@ -53,6 +57,8 @@ class Ground(FlowRuns):
         self.hosts: dict[str, Settings] = {}
         self.paused: set[str] = set()
         self.dead: set[str] = set()  # heartbeats have stopped
+        self.deaf: set[str] = set()  # they say nothing more, and heed nothing
+        self.cancelled: list[str] = []
         self.sent: list[tuple[str, str, str]] = []  # (pool, queue, assignment)
         self.before: Callable[[str, str], None] = lambda pool, assignment: None
         self._states: dict[str, str] = {}
@@ -65,7 +71,8 @@ class Ground(FlowRuns):
         self.sent.append((pool, queue, assignment))
         self._states[flow_run] = "SCHEDULED"
         self._halts[flow_run] = threading.Event()
-        thread = threading.Thread(target=self._work, args=(flow_run, pool, run, assignment))
+        ids = (flow_run, pool, run, assignment)
+        thread = threading.Thread(target=self._work, args=ids, name=f"worker-{pool}")
         self.threads.append(thread)
         thread.start()
         return flow_run
@@ -74,6 +81,7 @@ class Ground(FlowRuns):
         return {one: self._states[one] for one in flow_runs if one in self._states}
 
     def cancel(self, flow_run: str) -> None:
+        self.cancelled.append(flow_run)
         if self._states[flow_run] == "SCHEDULED":
             self._states[flow_run] = "CANCELLED"
         self._halts[flow_run].set()
@@ -117,6 +125,7 @@ class Yard:
     def __init__(self, folder: Path, ground: Ground) -> None:
         self.folder, self.ground = folder, ground
         self.runs: list[Run] = []
+        self.patience = Patience()
 
     def declare(self, text: str) -> Path:
         path = self.folder / "pools.yaml"
@@ -137,6 +146,7 @@ class Yard:
             here,
             fleet,
             target=target,
+            patience=self.patience,
             flow_runs=self.ground,
             ask=self.ground.observe,
         )
@@ -152,3 +162,18 @@ class Yard:
             for r in self.runs[-1].records()
             if r.event == event
         ]
+
+
+def when(condition: Callable[[], bool], then: Callable[[], object]) -> threading.Thread:
+    """Does something in another thread once the world has come so far."""
+
+    def wait() -> None:
+        end = time.monotonic() + 60
+        while not condition():
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        then()
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    return thread

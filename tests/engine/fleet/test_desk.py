@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable
 
 import pytest
 
 from millrace.engine.errors import NotPermitted
-from tests.engine.fleet.ground import Ground, Yard, fleet_text
+from tests.engine.fleet.ground import Ground, Yard, fleet_text, when
 from tests.engine.runs.conftest import PIPELINE, Workshop
 
 
@@ -49,21 +47,6 @@ def test_no_permitted_pool_is_an_error_that_names_the_rule(shop: Workshop, yard:
 
 
 TWO = fleet_text({"name": "first", "price": 1.0}, {"name": "second", "price": 5.0})
-
-
-def _when(condition: Callable[[], bool], then: Callable[[], None]) -> threading.Thread:
-    """Does something in another thread once the world has come so far."""
-
-    def wait() -> None:
-        end = time.monotonic() + 60
-        while not condition():
-            assert time.monotonic() < end
-            time.sleep(0.05)
-        then()
-
-    thread = threading.Thread(target=wait)
-    thread.start()
-    return thread
 
 
 def test_what_waits_in_a_pool_that_is_paused_is_moved_to_another(
@@ -125,7 +108,7 @@ def test_a_restricted_stage_waits_when_no_local_pool_is_left(
 
     run = yard.order(shop.order(PIPELINE.replace("internal", "restricted")))
     began = time.monotonic()
-    thread = _when(lambda: time.monotonic() - began > 4 and bool(yard.events("placed")), back)
+    thread = when(lambda: time.monotonic() - began > 4 and bool(yard.events("placed")), back)
     outcome = yard.conduct(run)
     thread.join()
 
@@ -140,7 +123,7 @@ def test_a_preempted_batch_is_given_back_within_seconds_and_done_elsewhere(
     shop.file("slow.txt", b"!sleep\n" + b"s" * 700)
     yard.declare(TWO)
     run = yard.order(shop.order(PIPELINE.replace("each: files}", "each: files, with: {pause: 2}}")))
-    thread = _when(lambda: bool(yard.events("opened")), lambda: ground.preempt("f1"))
+    thread = when(lambda: bool(yard.events("opened")), lambda: ground.preempt("f1"))
     outcome = yard.conduct(run)
     thread.join()
 
