@@ -151,7 +151,8 @@ def _divide(problem: Problem, classes: tuple[Kind, ...], goal: Goal) -> Division
         board = _soonest(problem, classes, goal.budget)
         # As cheap as it goes without ending later than it has to.
         end = board.end if goal.prefer == "fastest" or goal.late(board.end) else end
-        cheaper = _least_cost(problem, classes, end, goal.budget)
+        # (Poured by that end, very many jobs are as cheap already as a fluid can be.)
+        cheaper = _least_cost(problem, classes, end, goal.budget) if _few(problem) else None
         if cheaper is not None and cheaper.cost < board.cost:
             board = cheaper
         else:
