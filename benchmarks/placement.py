@@ -4,7 +4,8 @@
 
 The fleet is made up and seeded: half of the pools rented, with spot and on-demand offers; forty
 groups of three labels. The limit is 5 seconds. Beside each time: what the decision says, and how
-far it is above the bound no division can go below (a linear program over every group and offer).
+far it is above a linear program over classes of batches and offers, below which no division can go
+but for the spread of sizes within a class.
 """
 
 from __future__ import annotations
