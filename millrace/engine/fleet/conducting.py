@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from millrace.engine.batches import TARGET_SECONDS
 from millrace.engine.budgets import Budget
 from millrace.engine.conductor import Conductor, DeskOf
 from millrace.engine.errors import MillraceError
@@ -58,15 +57,15 @@ def fleet_desk(
     here: Settings,
     fleet: Fleet,
     *,
-    target: float = TARGET_SECONDS,
+    target: float | None = None,
     patience: Patience | None = None,
     flow_runs: FlowRuns | None = None,
     ask: Callable[[Sequence[str]], Mapping[str, Observed]] = observe,
 ) -> DeskOf:
     """Returns what makes the desk of a run on a fleet. Raises UsageError for an unknown pool.
 
-    `target` is how long an assignment is to run, in seconds. `flow_runs` and `ask` are the seam to
-    the Prefect server, where a simulated fleet comes in.
+    `target` is how long an assignment is to run, in seconds; None: as the fleet says. `flow_runs`
+    and `ask` are the seam to the Prefect server, where a simulated fleet comes in.
     """
     sent = flow_runs or FlowRuns()
     only = "" if order.on == "fleet" else fleet.pool(order.on).name
@@ -98,7 +97,7 @@ def fleet_desk(
             sender=Sender(run, journal, roads.by_pool, sent, order.priority),
             eye=eye,
             stages=list(order.pipeline.stages),
-            target=target,
+            target=fleet.spec.target.total_seconds() if target is None else target,
             patience=patience or Patience(),
         )
         desk.adopt(*adoptable(run, records, time.monotonic()))
@@ -124,6 +123,7 @@ class Roads:
             pools = {pool.name: pool.effective for pool in fleet.pools_using(name)}
             self._roads[name] = Depot(place, home, fleet.stores[name].clearance, pools)
         self._fleet = fleet
+        self._carded: dict[str, set[str]] = {}  # workers that had a card, by pool
         self.by_pool: Mapping[str, Road] = {
             pool.name: self._roads[pool.spec.store] for pool in fleet.workers
         }
@@ -142,17 +142,28 @@ class Roads:
         return unreachable
 
     def with_cards(self, observed: Mapping[str, Observed]) -> dict[str, Observed]:
-        """Returns the pools with what their workers say of themselves."""
+        """Returns the pools with what their workers say of themselves.
+
+        A worker that had a card and has taken it away has ended, though the server does not know it
+        yet: it is not among them.
+        """
         found = {}
         for name, pool in observed.items():
-            cards = {card.worker: card for card in self._cards(name)}
-            workers = tuple(Worker(w.name, w.age, cards.get(w.name)) for w in pool.workers)
+            cards = self._cards(name)
+            gone = set() if cards is None else self._carded.get(name, set()) - cards.keys()
+            self._carded.setdefault(name, set()).update(cards or ())
+            workers = tuple(
+                Worker(w.name, w.age, (cards or {}).get(w.name))
+                for w in pool.workers
+                if w.name not in gone
+            )
             found[name] = replace(pool, workers=workers)
         return found
 
-    def _cards(self, pool: str) -> list[Card]:
+    def _cards(self, pool: str) -> dict[str, Card] | None:
         store = self._fleet.pool(pool).spec.store
         try:
-            return read_cards(self._places.get(store) or self._folders[HOME], pool)
+            cards = read_cards(self._places.get(store) or self._folders[HOME], pool)
         except MillraceError:
-            return []
+            return None
+        return {card.worker: card for card in cards}

@@ -6,6 +6,7 @@ assignments at a time. Prices are of one machine for as long as it is held; a sl
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -16,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from millrace.engine.document.specs import PARTIAL, LabelField, Name, Part, Size, Texts
+from millrace.engine.document.specs import PARTIAL, Duration, LabelField, Name, Part, Size, Texts
 from millrace.engine.fleet.fields import (
     Count,
     Currency,
@@ -233,6 +234,9 @@ class FleetSpec(Part):
     stores: dict[str, StoreSpec] = Field(description="Where files lie, by name.")
     pools: dict[str, PoolSpec] = Field(min_length=1, description="What runs work, by name.")
     floors: tuple[Floor, ...] = Field(default=(), description="Labels that no pipeline can lower.")
+    target: Duration = Field(
+        default=timedelta(minutes=5), description="How long an assignment is to run."
+    )
     monthly_budget: Spend | None = Field(
         default=None, description="What the whole fleet may spend in a calendar month."
     )
