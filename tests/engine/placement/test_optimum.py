@@ -55,8 +55,8 @@ def test_the_soonest_end_within_a_budget_is_within_two_percent_of_the_optimum(se
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("first", [100, 110, 120])
+@pytest.mark.parametrize("first", [100, 110])
 def test_many_small_questions_are_within_two_percent_of_the_optimum(first):
-    for seed in range(first, first + 10):
+    for seed in range(first, first + 8):
         check_cheapest(seed)
         check_fastest(seed)

@@ -18,7 +18,7 @@ few = settings(
     max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
 )
 fewer = settings(few, max_examples=10)
-many = settings(few, max_examples=80)
+many = settings(few, max_examples=30)
 
 NEAR = 1.02
 dice = st.randoms(use_true_random=False, note_method_calls=False)

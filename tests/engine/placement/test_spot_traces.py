@@ -63,9 +63,9 @@ def test_bursts_of_lost_spot_machines_cost_neither_the_deadline_nor_the_savings(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("ease", [1.0, 1.2, 2.0, 3.0])
+@pytest.mark.parametrize("ease", [1.0, 2.0])
 def test_many_traces_never_cost_the_deadline(ease):
-    for seed in range(100, 106):
+    for seed in range(100, 103):
         outcomes(seed, ease)
 
 
