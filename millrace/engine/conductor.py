@@ -15,7 +15,6 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from millrace.engine import halting
 from millrace.engine.consideration import Considering
 from millrace.engine.desks import Desk
 from millrace.engine.errors import ItemError, MillraceError, Relieved, StoreError
@@ -34,11 +33,11 @@ from millrace.engine.reporting.liveness import ending
 from millrace.engine.runs import Order, Run, Runs
 from millrace.engine.settings import Settings
 from millrace.engine.store import Store
+from millrace.engine.tenure import Tenure
 from millrace.engine.tickets import Ticket, Tickets
 from millrace.engine.whys import Whys
 
 _POLL_SECONDS = 0.05
-_BEAT_SECONDS = 5.0
 _LEDGER_ROWS = 200  # written together
 _ANSWERS = ("done", "failed", "lost")
 _SIGNS = ("queued", "opened", "progress", "alive")
@@ -82,8 +81,6 @@ class Conductor:
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._threads = ThreadPoolExecutor(host.cores, thread_name_prefix="measure")
         self._readiness = Readiness({}, {})
-        self._epoch = 0
-        self._beaten = 0.0
         self._idle = False  # nothing is out any more
         self._deliveries = 0  # under way
         self._measuring = 0
@@ -108,7 +105,7 @@ class Conductor:
 
     def _take_up(self) -> None:
         """Becomes the run's conductor. Only now is it certain what the one before has done."""
-        self._epoch = self._run.begin_epoch()
+        self._tenure = Tenure(self._run)
         self._earlier = self._reader.new()
         self._desk = self._desk_of(self._journal, self._forecaster)
         self._tickets = Tickets(
@@ -170,11 +167,11 @@ class Conductor:
     def _begin(self) -> None:
         self._history.resume(self._earlier)
         self._journal.write(
-            "started" if self._epoch == 1 else "adopted",
+            "started" if self._tenure.epoch == 1 else "adopted",
             run=self._run.id,
             pid=os.getpid(),
             pipeline=self._order.pipeline.name,
-            epoch=self._epoch,
+            epoch=self._tenure.epoch,
         )
         inputs = self._outputs.settle(expand_inputs(self._order, self._nodes, self._settings))
         self._readiness = Readiness(self._nodes, inputs)
@@ -191,16 +188,6 @@ class Conductor:
         self._measurer.close()
         self._journal.close()
 
-    def _heed(self) -> None:
-        """Gives a sign of life. Raises Relieved when this is not, or no longer, the conductor."""
-        if self._run.epoch != self._epoch:
-            raise Relieved(f"another conductor has taken up run {self._run.id}")
-        if self._run.on_fleet and halting.event().is_set():
-            raise Relieved(f"the machine that conducted run {self._run.id} is being taken away")
-        if time.monotonic() - self._beaten >= _BEAT_SECONDS:
-            self._beaten = time.monotonic()
-            self._run.beat()
-
     def _give_up(self) -> None:
         """Stops what is out there, because the run cannot go on."""
         if not self._run.stopping:
@@ -213,7 +200,7 @@ class Conductor:
         if self._fatal:
             self._give_up()
         while self._desk.busy:
-            self._heed()
+            self._tenure.heed()
             self._hear()
             time.sleep(_POLL_SECONDS)
         self._hear()
@@ -228,7 +215,7 @@ class Conductor:
         first = None
         with contextlib.suppress(queue.Empty):
             first = self._inbox.get(timeout=_POLL_SECONDS)
-        self._heed()
+        self._tenure.heed()
         if first:
             first()
             while not self._inbox.empty():

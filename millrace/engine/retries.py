@@ -17,6 +17,7 @@ preempted often is placed on machines that cannot be taken away, long before the
 
 _MACHINE = (
     "crashed_assignment",
+    "worker_store",
     "silent",
     "damaged_result",
     "damaged_input",

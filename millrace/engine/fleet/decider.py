@@ -24,6 +24,7 @@ from millrace.engine.pipeline import Pipeline
 from millrace.engine.placement.case import MONEY
 from millrace.engine.placement.decision import place
 from millrace.engine.placement.model import Decision, Group, Piece, Placed, Snapshot
+from millrace.engine.placement.rules import examine
 from millrace.engine.retries import Retries
 
 AHEAD_SECONDS = 30.0
@@ -86,8 +87,12 @@ class Decider:
         now = time.monotonic()
         out = list(outs)
         self._snapshot = self._look(out, seen, strikes.avoided(now), now)
-        groups = {group.id: group for group in map(self._group, ready)}
-        pieces = [self._piece(pending, troubles, strikes) for pending in ready]
+        groups: dict[str, Group] = {}
+        pieces = []
+        for pending in ready:
+            group = self._spared(self._group(pending), strikes.tried(pending.job.key))
+            groups[group.id] = group
+            pieces.append(self._piece(pending, group, troubles))
         committed = sum(o.price * o.backlog(now) for o in out)
         wish = aim(self._pipeline, self._started, time.time(), self._money(committed))
         decision = place(groups, pieces, self._snapshot, wish)
@@ -100,19 +105,28 @@ class Decider:
             self._group_of[key] = self._groups.of(pending.node, pending.cut, pending.label)
         return self._group_of[key]
 
-    def _piece(self, pending: Pending, troubles: Retries, strikes: Strikes) -> Piece:
+    def _spared(self, group: Group, tried: frozenset[str]) -> Group:
+        """Returns the group of batches that some pools could not do, if others can now."""
+        if not tried or not any(
+            pool.name not in tried and examine(group, pool).fits for pool in self._snapshot.pools
+        ):
+            return group
+        return replace(group, id=f"{group.id}-not-{'-'.join(sorted(tried))}", failed=tried)
+
+    def _piece(self, pending: Pending, group: Group, troubles: Retries) -> Piece:
         key = pending.job.key
         if key not in self._pieces:
-            group = self._group(pending)
-            self._pieces |= {p.key: p for p in pieces_of(group, pending.node, pending.cut)}
-        been, tried = troubles.of(key), tuple(sorted(strikes.tried(key)))
-        if not been and not tried:
+            whole = self._group(pending)
+            self._pieces |= {p.key: p for p in pieces_of(whole, pending.node, pending.cut)}
+        been = troubles.of(key)
+        if not been and not group.failed:
             return self._pieces[key]
         return replace(
             self._pieces[key],
+            group=group.id,
             losses=been["machine"],
             preemptions=been["preempted"],
-            tried=tried,
+            tried=tuple(sorted(group.failed)),
         )
 
     def _look(
@@ -176,11 +190,7 @@ class Decider:
         )
 
     def elsewhere(
-        self,
-        out: Out,
-        outs: Iterable[Out],
-        seen: Seen,
-        avoided: Mapping[str, frozenset[str]],
+        self, out: Out, outs: Iterable[Out], seen: Seen, strikes: Strikes, now: float
     ) -> bool:
         """True when another pool that is up could take over what is left of an assignment now."""
         left = list(out.open.values())
@@ -188,7 +198,7 @@ class Decider:
             return False
         if self._looked != seen.turn:  # asked again and again while something is in trouble
             self._looked = seen.turn
-            self._others = self._look(list(outs), seen, avoided, time.monotonic())
+            self._others = self._look(list(outs), seen, strikes.avoided(now), now)
         return any(
             pool.up
             and pool.reachable

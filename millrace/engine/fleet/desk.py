@@ -168,12 +168,16 @@ class FleetDesk:
     def _lost(self, out: Out, now: float) -> bool:
         if out.revoked or not out.flow_run:
             return False
-        if self._eye.seen.away:
+        seen = self._eye.seen
+        if seen.away:
             out.sign = max(out.sign, now - self._patience.silence / 3)  # nobody could be asked
-        down = self._decider.down(out.pool, self._eye.seen)
+        down = self._decider.down(out.pool, seen)
         left = self._decider.seconds_left()
         code, why = out.trouble(now, self._patience, pool_down=down, deadline=left)
-        if not code or (code == "moved" and not self._elsewhere(out, now)):
+        if not code or (
+            code == "moved"
+            and not self._decider.elsewhere(out, self._out.values(), seen, self._strikes, now)
+        ):
             return False
         out.revoked = why
         self._journal.write("moved", out.stage, assignment=out.id, pool=out.pool, why=why)
@@ -183,13 +187,12 @@ class FleetDesk:
 
     def _take_back(self, out: Out, why: ItemError) -> None:
         for pending in self._shelf.take_back(out):
-            self._shelf.troubles.exhausted(pending.job.key, trouble(why.code))
+            key, what = pending.job.key, trouble(why.code)
+            self._shelf.troubles.exhausted(key, what)
+            again = what == "machine" and self._shelf.troubles.of(key)["machine"] > 1
+            if again or why.code == "worker_store":
+                self._strikes.failed(out.pool, key)  # another pool shows whose fault it is
             self._back.append((pending, why))
-
-    def _elsewhere(self, out: Out, now: float) -> bool:
-        return self._decider.elsewhere(
-            out, self._out.values(), self._eye.seen, self._strikes.avoided(now)
-        )
 
     def settle(self, ended: Iterable[str]) -> list[tuple[Pending, ItemError]]:
         """Closes assignments; returns the jobs that no record told the end of, and why."""
@@ -218,11 +221,10 @@ class FleetDesk:
             return
         if more_to_come and now - min(p.since for p in ready) < _SETTLE_SECONDS:
             return
-        self._turn, self._decided, self._shelf.changed = self._eye.seen.turn, now, False
         seen = self._eye.seen
-        decision = self._decider.decide(
-            ready, self._out.values(), seen, self._shelf.troubles, self._strikes
-        )
+        self._turn, self._decided, self._shelf.changed = seen.turn, now, False
+        troubles = self._shelf.troubles
+        decision = self._decider.decide(ready, self._out.values(), seen, troubles, self._strikes)
         self._refuse(decision)
         self._send(decision)
         self._give_up(decision)
@@ -243,8 +245,7 @@ class FleetDesk:
     def _give_up(self, decision: Decision) -> None:
         """Fails what waits for something that will not come: money, or a pool past the deadline."""
         for key, why in self._decider.hopeless(decision, anything_out=bool(self._out)).items():
-            pending = self._shelf.take(key)
-            if pending:
+            if pending := self._shelf.take(key):
                 self._back.append((pending, why))
 
     def _send(self, decision: Decision) -> None:

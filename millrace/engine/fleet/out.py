@@ -122,6 +122,9 @@ class Out:
             return ItemError("unsent", f"it could not be sent to {self.pool}: {words}")
         if self.state == "FAILED NotPermitted":
             return ItemError("not_permitted", f"a worker of {self.pool} may not read this data")
+        if self.state == "FAILED StoreError":
+            hint = f"free some room on the machines of {self.pool}"
+            return ItemError("worker_store", f"{self.pool} could not write its store", hint=hint)
         return ItemError("crashed_assignment", f"assignment {self.id} in {self.pool} {self._word}")
 
     def bill(self, now: float) -> dict[str, Any]:

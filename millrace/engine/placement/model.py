@@ -97,7 +97,8 @@ class Group:
 
     `speeds` has an entry for each pool that could be asked. `device` is the sort of device whose
     numeric profile is part of the batches' keys; work cut for GPUs is done by GPUs alone. `unlike`
-    names pools whose GPUs would make other bytes than the keys promise.
+    names pools whose GPUs would make other bytes than the keys promise, `failed` pools that could
+    not do these batches while others might.
     """
 
     id: str
@@ -109,6 +110,7 @@ class Group:
     speeds: Mapping[str, Speed]
     millrace: str = ""
     unlike: frozenset[str] = frozenset()
+    failed: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

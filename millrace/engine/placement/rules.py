@@ -135,6 +135,8 @@ def _health(group: Group, pool: PoolState) -> Finding | None:
 
 
 def _avoided(group: Group, pool: PoolState) -> Finding | None:
+    if pool.name in group.failed:
+        return Finding("avoided", "could not do these batches; another pool is to try")
     if group.kind in pool.avoided:
         return Finding(
             "avoided", f"its workers failed {group.kind} that others could do; avoided for a while"
