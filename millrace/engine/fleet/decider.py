@@ -21,7 +21,7 @@ from millrace.engine.jobs import Pending
 from millrace.engine.journal import Journal
 from millrace.engine.labels import permits
 from millrace.engine.pipeline import Pipeline
-from millrace.engine.placement.case import MONEY
+from millrace.engine.placement.case import MONEY, SPOT_ONLY
 from millrace.engine.placement.decision import place
 from millrace.engine.placement.model import Decision, Group, Piece, Placed, Snapshot
 from millrace.engine.placement.rules import examine
@@ -93,6 +93,12 @@ class Decider:
             group = self._spared(self._group(pending), strikes.tried(pending.job.key))
             groups[group.id] = group
             pieces.append(self._piece(pending, group, troubles))
+        at_risk = []
+        for pending in (p for one in out if one.basis == "spot" for p in one.open.values()):
+            group = self._group(pending)
+            groups.setdefault(group.id, group)
+            at_risk.append(self._piece(pending, group, troubles))
+        self._snapshot = replace(self._snapshot, at_risk=tuple(at_risk))
         committed = sum(o.price * o.backlog(now) for o in out)
         wish = aim(self._pipeline, self._started, time.time(), self._money(committed))
         decision = place(groups, pieces, self._snapshot, wish)
@@ -221,6 +227,10 @@ class Decider:
         for key, why in decision.waiting.items():
             if why == MONEY and not anything_out:
                 given_up[key] = ItemError("budget", why, hint="raise `budget` and run again")
+            elif all(part.endswith(SPOT_ONLY) for part in why.split("; ")):
+                words = f"it was taken away too often, and there is nothing but spot: {why}"
+                hint = "give the pool an `on_demand` price, or allow another pool, and run again"
+                given_up[key] = ItemError("preempted", words, hint=hint)
             elif why != MONEY and left is not None and left <= 0:
                 hint = "start a worker, or allow another pool, and run again"
                 given_up[key] = ItemError("no_pool", f"{why}, and the deadline passed", hint=hint)

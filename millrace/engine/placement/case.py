@@ -26,7 +26,7 @@ from millrace.engine.placement.spot import Room, last_attempt
 from millrace.engine.placement.verdicts import Asked, verdicts
 
 MONEY = "money: the budget does not cover it"
-_SPOT = "only spot machines are offered there, and this is its last permitted attempt"
+SPOT_ONLY = "only spot machines are offered there, and this is its last permitted attempt"
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ def _job(piece: Piece, open_: tuple[int, ...], lanes: Sequence[Lane], retries: i
 def _awaited(found: Sequence[Finding], open_: tuple[int, ...], lanes: Sequence[Lane]) -> str:
     reasons = [finding.reason for finding in found if finding.passing]
     spot_only = sorted({lanes[lane].name for lane in open_})
-    return "; ".join(reasons + [f"{name}: {_SPOT}" for name in spot_only])
+    return "; ".join(reasons + [f"{name}: {SPOT_ONLY}" for name in spot_only])
 
 
 def _refusal(found: Sequence[Finding]) -> tuple[Rule, str]:
