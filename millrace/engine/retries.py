@@ -27,7 +27,9 @@ _MACHINE = (
 _MOVED = (
     "moved",
     "stuck",
+    "slow",
     "unsent",
+    "undeployed",
     "other_version",
     "other_device",
     "not_permitted",

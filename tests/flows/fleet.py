@@ -15,6 +15,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -77,6 +78,7 @@ class Fleet:
         self.api = server.ensure(server_home)
         self.mark = uuid.uuid4().hex[:6]
         self.here = Settings(folder / "home", Label.RESTRICTED, 0.06, fleet=folder / "pools.yaml")
+        self.pools: list[str] = []
         self.processes: list[subprocess.Popen[bytes]] = []
         (folder / "in").mkdir(parents=True)
 
@@ -85,8 +87,9 @@ class Fleet:
     def deploy(self, *pools: Mapping[str, Any]) -> None:
         """Declares pools, with one for conductors, and makes the server have them."""
         every = [pool("conductor", runs="conductors"), *pools]
+        self.pools = [each["name"] for each in every]
         texts = [POOL.format(**{**each, "name": self.named(each["name"])}) for each in every]
-        head = f"version: 1\nname: trial\nstores:\n  home: {{clearance: restricted}}\npools:"
+        head = "version: 1\nname: trial\nstores:\n  home: {clearance: restricted}\npools:"
         self.here.fleet.write_text(head + "".join(texts))
         self._make_room()
         done = self.command("deploy")
@@ -224,9 +227,16 @@ class Fleet:
             method=method,
             headers={"content-type": "application/json", "authorization": f"Basic {credential}"},
         )
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            text = answer.read()
-        return json.loads(text) if text else None
+        for _ in range(20):
+            try:
+                with urllib.request.urlopen(request, timeout=60) as answer:
+                    text = answer.read()
+                    return json.loads(text) if text else None
+            except urllib.error.HTTPError as error:
+                if error.code != 503:  # a database that is busy
+                    raise
+                time.sleep(1)
+        raise AssertionError(f"the server is too busy to answer {path}")
 
     def pause(self, pool: str, paused: bool = True) -> None:
         """Pauses a pool, or lets it go on."""
@@ -267,8 +277,28 @@ class Fleet:
                 os.kill(pid, signal.SIGKILL)
         return len(found)
 
+    def calm(self) -> None:
+        """Ends what an earlier test has left, and makes the server forget it."""
+        self.end()
+        shutil.rmtree(self.here.store / "workers", ignore_errors=True)
+        pools = [self.named(name) for name in self.pools]
+        states = {"type": {"any_": ["SCHEDULED", "PENDING", "RUNNING", "CANCELLING"]}}
+        these = {"work_pools": {"name": {"any_": pools}}, "flow_runs": {"state": states}}
+        for run in self.ask("flow_runs/filter", these):
+            body = {"state": {"type": "CANCELLED"}, "force": True}
+            self.ask(f"flow_runs/{run['id']}/set_state", body)
+        for name in pools:
+            self.ask(f"work_pools/{name}", {"is_paused": False}, "PATCH")
+            for worker in self.ask(f"work_pools/{name}/workers/filter", {}):
+                self.ask(f"work_pools/{name}/workers/{worker['name']}", method="DELETE")
+
     def close(self) -> None:
         """Ends everything that this fleet has started."""
+        self.end()
+        self._make_room()
+
+    def end(self) -> None:
+        """Kills every process of this fleet."""
         for process in self.processes:
             with suppress(OSError):
                 process.send_signal(signal.SIGCONT)
@@ -278,7 +308,7 @@ class Fleet:
             with suppress(OSError):
                 os.kill(pid, signal.SIGCONT)
         self.kill_entries()
-        self._make_room()
+        self.processes.clear()
 
 
 def events(run: Run, event: str, **data: Any) -> list[Record]:

@@ -62,6 +62,7 @@ class FleetDesk:
         self._out: dict[str, Out] = {}
         self._back: list[tuple[Pending, ItemError]] = []  # to be told by the next `settle`
         self._strikes = Strikes()
+        self._hurried: set[str] = set()  # moved because they were slow
         self._approvals = Approvals(run, journal)
         self._threads = ThreadPoolExecutor(4, thread_name_prefix="send")
         self._turn = -1
@@ -138,16 +139,10 @@ class FleetDesk:
             out.progress[key] = float(record.data.get("units", 0.0))
             self._strikes.done(out.pool, out.kind, key, now)
         elif record.event == "lost":
-            self._note_trouble(out, key, record)
-
-    def _note_trouble(self, out: Out, key: str, record: Record) -> None:
-        code, fault = str(record.data.get("code", "")), str(record.data.get("fault", ""))
-        what = trouble(code, fault=fault)
-        self._shelf.troubles.exhausted(key, what)
-        if what == "opinion":
-            self._strikes.failed(out.pool, key)
-        elif code in ("other_version", "other_device", "not_permitted", "tool_missing"):
-            self._strikes.avoid(out.pool, out.kind, time.monotonic())
+            code = str(record.data.get("code", ""))
+            what = trouble(code, fault=str(record.data.get("fault", "")))
+            self._shelf.troubles.exhausted(key, what)
+            self._strikes.lost(out.pool, out.kind, key, what, code, now)
 
     def _note_begin(self, out: Out) -> None:
         """Writes down when an assignment began, by this host's clock: its bill depends on it."""
@@ -174,10 +169,11 @@ class FleetDesk:
         down = self._decider.down(out.pool, seen)
         left = self._decider.seconds_left()
         code, why = out.trouble(now, self._patience, pool_down=down, deadline=left)
-        if not code or (
-            code == "moved"
-            and not self._decider.elsewhere(out, self._out.values(), seen, self._strikes, now)
-        ):
+        if not code:
+            return False
+        # Where nobody came, the pool's other machines may; else only another pool is better.
+        others = code == "moved" and self._decider.dried_up(out.pool, out.basis, now)
+        if code in ("moved", "slow") and not others and not self._better(out, code, now):
             return False
         out.revoked = why
         self._journal.write("moved", out.stage, assignment=out.id, pool=out.pool, why=why)
@@ -194,6 +190,15 @@ class FleetDesk:
                 self._strikes.failed(out.pool, key)  # another pool shows whose fault it is
             self._back.append((pending, why))
 
+    def _better(self, out: Out, code: str, now: float) -> bool:
+        """True when moving it is better than waiting; what was slow twice is slow everywhere."""
+        if code == "slow" and self._hurried & out.open.keys():
+            return False
+        outs = self._out.values()
+        better = self._decider.elsewhere(out, outs, self._eye.seen, self._strikes, now)
+        self._hurried |= out.open.keys() if better and code == "slow" else set()
+        return better
+
     def settle(self, ended: Iterable[str]) -> list[tuple[Pending, ItemError]]:
         """Closes assignments; returns the jobs that no record told the end of, and why."""
         now = time.monotonic()
@@ -203,8 +208,8 @@ class FleetDesk:
                 continue
             del self._out[name]
             reason = out.reason()
-            if out.open and reason.code in ("not_permitted", "undeployed"):
-                self._strikes.avoid(out.pool, out.kind, now)
+            for key in out.open:
+                self._strikes.lost(out.pool, out.kind, key, "moved", reason.code, now)
             self._take_back(out, reason)
             self._journal.write("closed", out.stage, **out.bill(now))
             self._shelf.changed = True

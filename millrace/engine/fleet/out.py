@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from millrace.engine.errors import ItemError, NotPermitted
+from millrace.engine.errors import ItemError, NotPermitted, UsageError
 from millrace.engine.fleet.patience import Patience
 from millrace.engine.fleet.pools import Basis
 from millrace.engine.jobs import Pending
@@ -81,7 +81,7 @@ class Out:
 
         `deadline` is the seconds left. What has not begun is moved where another pool can take it
         (`moved`), and given up where it is stuck (`stuck`); what runs is judged by its signs of
-        life (`silent`) and by its progress (`moved`).
+        life (`silent`) and by its progress (`slow`).
         """
         if self.began is None:
             return self._waiting(now, patience, pool_down, deadline)
@@ -91,7 +91,7 @@ class Out:
         if deadline is not None and self._remaining(now) > max(deadline, 0.0):
             slow = self.held(now) > patience.behind * (self.seconds + patience.slack)
             if slow:
-                return "moved", f"{self.pool} is slower than predicted, and the deadline near"
+                return "slow", f"{self.pool} is slower than predicted, and the deadline near"
         return "", ""
 
     def _waiting(
@@ -117,6 +117,8 @@ class Out:
         """Returns why jobs that nothing was heard of are to be done again."""
         if isinstance(self.error, NotPermitted):
             return ItemError("not_permitted", self.error.message, hint=self.error.hint)
+        if isinstance(self.error, UsageError):
+            return ItemError("undeployed", self.error.message, hint=self.error.hint)
         if self.error is not None:
             words = getattr(self.error, "message", repr(self.error))
             return ItemError("unsent", f"it could not be sent to {self.pool}: {words}")
@@ -150,12 +152,15 @@ class Out:
         return self._remaining(now)
 
     def _remaining(self, now: float) -> float:
-        """Returns the seconds left by its own speed so far, by the prediction before there is."""
+        """Returns the seconds left by its own speed so far, by the prediction before there is.
+
+        What has gone on past its prediction and shown nothing is expected to take as long again.
+        """
         ran = self.held(now)
         done = sum(self._done.values())
         if ran > 0 and done > 0 and self._total > done:
             return ran * (self._total - done) / done
-        return max(self.seconds - ran, 0.0)
+        return self.seconds - ran if ran <= self.seconds else ran
 
     @property
     def _total(self) -> float:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from millrace.engine.retries import Trouble
+
 STRIKES = 3
 AVOIDED_SECONDS = 900.0
+_ITS_OWN = ("other_version", "other_device", "not_permitted", "tool_missing", "undeployed")
 
 
 class Strikes:
@@ -17,6 +20,13 @@ class Strikes:
     def failed(self, pool: str, key: str) -> None:
         """A pool could not do a batch; whose fault that is shows elsewhere."""
         self._failed.setdefault(key, set()).add(pool)
+
+    def lost(self, pool: str, kind: str, key: str, what: Trouble, code: str, now: float) -> None:
+        """A pool gave a batch back, for a trouble that may be its own or is, by its code."""
+        if what == "opinion":
+            self.failed(pool, key)
+        elif code in _ITS_OWN:
+            self.avoid(pool, kind, now)
 
     def tried(self, key: str) -> frozenset[str]:
         """Returns the pools that could not do a batch."""

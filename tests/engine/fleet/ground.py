@@ -57,7 +57,6 @@ class Ground(FlowRuns):
         self.hosts: dict[str, Settings] = {}
         self.paused: set[str] = set()
         self.dead: set[str] = set()  # heartbeats have stopped
-        self.deaf: set[str] = set()  # they say nothing more, and heed nothing
         self.cancelled: list[str] = []
         self.sent: list[tuple[str, str, str]] = []  # (pool, queue, assignment)
         self.before: Callable[[str, str], None] = lambda pool, assignment: None
@@ -66,7 +65,9 @@ class Ground(FlowRuns):
         self._halts: dict[str, threading.Event] = {}
         self.threads: list[threading.Thread] = []
 
-    def assign(self, pool: str, queue: str, run: str, assignment: str) -> str:
+    def assign(
+        self, pool: str, queue: str, run: str, assignment: str, *, capacity: str = ""
+    ) -> str:
         flow_run = f"f{next(self._ids)}"
         self.sent.append((pool, queue, assignment))
         self._states[flow_run] = "SCHEDULED"
