@@ -8,6 +8,7 @@ MillraceError
 ├── ServerError          the Prefect server cannot be reached or started                exit 4
 ├── StoreError           the store cannot be read or written                            exit 1
 ├── Interrupted          a person stopped the run                                       exit 130
+├── Relieved             another conductor has the run, or will                         exit 1
 ├── RunFailed            raised by the Python face when items of a run failed           exit 1
 └── ItemError            one item (or batch) cannot be done; the rest goes on           exit 1
     ├── BadInput         the input is at fault: remembered by key, not tried again
@@ -50,6 +51,10 @@ class UsageError(MillraceError):
     """The arguments of a command or function are wrong."""
 
     exit_code = 2
+
+
+class Relieved(MillraceError):
+    """This conductor lets go of its run and leaves everything as it is for the next."""
 
 
 class NotPermitted(MillraceError):
