@@ -52,20 +52,20 @@ def fleet(declared: Fleet) -> Fleet:
     return declared
 
 
-def _inputs(fleet: Fleet, name: str, files: int, size: int = 800) -> dict[str, bytes]:
+def inputs(fleet: Fleet, name: str, files: int, size: int = 800) -> dict[str, bytes]:
     made = {f"{name}/{n}.txt": f"{name} {n} ".encode().ljust(size, b".") for n in range(files)}
     for path, content in made.items():
         fleet.file(path, content)
     return made
 
 
-def _out(fleet: Fleet, name: str) -> dict[str, bytes]:
+def out(fleet: Fleet, name: str) -> dict[str, bytes]:
     folder = fleet.folder / "out"
     found = (p for p in folder.rglob("*.txt") if p.is_file())
     return {str(p.relative_to(folder)): p.read_bytes() for p in found if name in p.parts}
 
 
-def _done_once(run: object) -> bool:
+def done_once(run: object) -> bool:
     keys = [record.data["key"] for record in events(run, "done")]  # type: ignore[arg-type]
     return len(keys) == len(set(keys))
 
@@ -73,7 +73,7 @@ def _done_once(run: object) -> bool:
 def test_a_run_survives_the_death_of_its_process_its_worker_and_its_conductor(
     fleet: Fleet,
 ) -> None:
-    made = _inputs(fleet, "deaths", files=6)
+    made = inputs(fleet, "deaths", files=6)
     worker = fleet.worker("studio")
     run, conductor = fleet.conduct(fleet.order(document("deaths", 0.3)))
     fleet.heard(run, "done")
@@ -94,15 +94,15 @@ def test_a_run_survives_the_death_of_its_process_its_worker_and_its_conductor(
     fleet.heard(run, "adopted", epoch=2)
 
     assert fleet.over(run) == "succeeded"
-    assert _out(fleet, "deaths") == made
-    assert _done_once(run)
+    assert out(fleet, "deaths") == made
+    assert done_once(run)
     states = [record.data["state"] for record in events(run, "closed")]
     assert sorted(states) == ["completed", "crashed"]
     assert conductor.wait(60) == 0
 
 
 def test_a_server_that_is_killed_in_mid_run_and_comes_back_is_waited_for(fleet: Fleet) -> None:
-    made = _inputs(fleet, "server", files=6)
+    made = inputs(fleet, "server", files=6)
     fleet.worker("studio")
     run, _conductor = fleet.conduct(fleet.order(document("server", 0.5)), target=6)
     fleet.heard(run, "done")
@@ -113,15 +113,15 @@ def test_a_server_that_is_killed_in_mid_run_and_comes_back_is_waited_for(fleet: 
     fleet.start_server()
 
     assert fleet.over(run) == "succeeded"
-    assert _out(fleet, "server") == made
-    assert _done_once(run)
+    assert out(fleet, "server") == made
+    assert done_once(run)
     assert len(events(run, "closed")) > before
 
 
 def test_a_machine_that_is_taken_away_gives_its_batch_back_and_another_does_it(
     fleet: Fleet,
 ) -> None:
-    made = _inputs(fleet, "taken", files=2)
+    made = inputs(fleet, "taken", files=2)
     spot = fleet.worker("cloud", "--basis", "spot")
     run, _conductor = fleet.conduct(fleet.order(document("taken", 1.0)))
     fleet.heard(run, "progress")
@@ -131,19 +131,19 @@ def test_a_machine_that_is_taken_away_gives_its_batch_back_and_another_does_it(
     assert spot.wait(60) == 0
 
     assert fleet.over(run) == "succeeded"
-    assert _out(fleet, "taken") == made
+    assert out(fleet, "taken") == made
     assert {record.data["code"] for record in events(run, "lost")} == {"preempted"}
     assert {r.data["pool"] for r in events(run, "assigned")} == {
         fleet.named("cloud"),
         fleet.named("studio"),
     }
-    assert _done_once(run)
+    assert done_once(run)
 
 
 def test_what_waits_in_a_paused_pool_and_what_a_hung_worker_has_is_done_elsewhere(
     fleet: Fleet,
 ) -> None:
-    made = _inputs(fleet, "hung", files=2)
+    made = inputs(fleet, "hung", files=2)
     studio = fleet.worker("studio")
     run, _conductor = fleet.conduct(fleet.order(document("hung", 0.5)), Patience(silence=20))
     fleet.heard(run, "progress")
@@ -155,10 +155,10 @@ def test_what_waits_in_a_paused_pool_and_what_a_hung_worker_has_is_done_elsewher
     silent = fleet.heard(run, "moved")
     assert "nothing was heard" in silent.data["why"]
     assert fleet.over(run) == "succeeded"
-    assert _out(fleet, "hung") == made
+    assert out(fleet, "hung") == made
     # It comes back, and what it still does harms nobody.
     for pid in (studio.pid, *family(entry)):
         os.kill(pid, signal.SIGCONT)
     until(lambda: not fleet.entries("studio"))
-    assert _out(fleet, "hung") == made
+    assert out(fleet, "hung") == made
     assert fleet.over(run) == "succeeded"
