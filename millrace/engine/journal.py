@@ -18,6 +18,7 @@ Events, and the fields each carries beside `at` (seconds since the epoch), `stag
     assigned      assignment, keys, device, host, seconds; in a pool also pool, basis, price (an
                   hour of a slot), currency, cost; seconds and cost are predicted
     sent          assignment, flow_run     the server has it
+    begun         assignment               the conductor has heard that it runs
     queued        assignment               it waits for its turn on a worker's host
     opened        assignment, device, seconds, waited, host      the session is open (after a wait)
     alive         assignment               a sign of life
