@@ -90,6 +90,8 @@ def show(name: RunName = "last", as_json: Json = False) -> None:
     state = liveness.state(run)
     head = f"run {run.id}  {order.pipeline.name}: {state}, {counts(tally.items)}"
     console.print(Text(safe(f"{head}, in {duration(tally.seconds)}"), style="bold"))
+    if advice := liveness.advice(run):
+        console.print(Text(advice))
     if order.source:
         console.print(Text(safe(f"from {order.source}")))
     console.print(_stages(tally, units_of(order.pipeline)))
@@ -171,7 +173,7 @@ def logs(
     offsets: dict[Path, int] = {}
     heading = ""
     while True:
-        over = liveness.state(run) != "running"
+        over = liveness.state(run) not in ("running", "waiting")
         for path, text in _news(run, offsets):
             if path.stem != heading:
                 heading = path.stem

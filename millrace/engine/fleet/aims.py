@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from millrace.engine.journal import Record
 from millrace.engine.pipeline import Pipeline
 from millrace.engine.placement.model import Aim
+
+
+def begun(records: Iterable[Record]) -> float | None:
+    """Returns when a run began, by the clock of its first conductor; None before it has one."""
+    return next((record.at for record in records if record.event == "started"), None)
 
 
 def deadline(pipeline: Pipeline, started: float) -> float | None:

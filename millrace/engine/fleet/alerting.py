@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from millrace.engine.fleet.aims import deadline
+from millrace.engine.fleet.aims import begun, deadline
 from millrace.engine.fleet.resolved import Fleet
 from millrace.engine.journal import Journal
 from millrace.engine.outcome import Outcome
@@ -16,14 +16,14 @@ def alert(fleet: Fleet, run: Run, order: Order, outcome: Outcome) -> None:
     Only counts are told. A message that does not get through is noted in the journal.
     """
     records = run.records()
-    ended = records[-1].at if records else 0.0
-    due = deadline(order.pipeline, records[0].at) if records else None
+    started, ends = begun(records), [record.at for record in records if record.event == "ended"]
+    due = None if started is None else deadline(order.pipeline, started)
     kinds: list[Kind] = []
     if outcome.interrupted:
         return
     if outcome.state in ("failed", "partial"):
         kinds.append(outcome.state)
-    if due is not None and ended > due:
+    if due is not None and ends and ends[-1] > due:
         kinds.append("late")
     if any(failure.code == "budget" for failure in outcome.failures):
         kinds.append("over_budget")

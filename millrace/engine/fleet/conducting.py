@@ -13,6 +13,7 @@ from millrace.engine.exchange.cards import read_cards
 from millrace.engine.exchange.depot import Depot
 from millrace.engine.exchange.places import Place
 from millrace.engine.fleet.adoption import adoptable
+from millrace.engine.fleet.aims import begun
 from millrace.engine.fleet.decider import Decider
 from millrace.engine.fleet.desk import FleetDesk
 from millrace.engine.fleet.eye import Eye
@@ -72,8 +73,9 @@ def fleet_desk(
 
     def make(journal: Journal, forecaster: Forecaster) -> FleetDesk:
         records = read(run.journal)
-        started = records[0].at if records else time.time()
+        started = begun(records) or time.time()
         roads = Roads(fleet, here)
+        templated = {pool.name for pool in fleet.workers if pool.spec.type == "kubernetes"}
         desk: FleetDesk
         eye = Eye(
             observe=lambda: roads.with_cards(ask([pool.name for pool in fleet.workers])),
@@ -94,7 +96,7 @@ def fleet_desk(
                 money=Budget(run, order.pipeline, fleet, here).amount,
                 pool=only,
             ),
-            sender=Sender(run, journal, roads.by_pool, sent, order.priority),
+            sender=Sender(run, journal, roads.by_pool, sent, order.priority, templated),
             eye=eye,
             stages=list(order.pipeline.stages),
             target=fleet.spec.target.total_seconds() if target is None else target,

@@ -37,6 +37,16 @@ def state(run: Run) -> str:
     return "lost" if run.epoch else "waiting"
 
 
+def advice(run: Run) -> str:
+    """Returns what a person can do about a run that does not go on, "" where nothing is needed."""
+    attach = f"`millrace attach {run.id}`"
+    return {
+        "died": f"`millrace retry {run.id}` continues it",
+        "lost": f"{attach} sends another conductor; what is out goes on meanwhile",
+        "waiting": f"no conductor has taken it up; {attach} says what it waits for",
+    }.get(state(run), "")
+
+
 def _parsed(line: bytes) -> Record | None:
     try:
         return Record.parse(line.decode())
