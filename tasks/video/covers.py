@@ -14,6 +14,12 @@ from millrace.tasks.video import ffmpeg
 from millrace.tasks.video.probe import Stream, Video
 from millrace.tasks.video.tool import Tool
 
+_USUAL = frozenset(
+    f"{small}cover{land}.{suffix}"
+    for small in ("", "small_")
+    for land in ("", "_land")
+    for suffix in ("jpg", "png")
+)  # by which players know a cover, says Matroska's specification
 _MEDIA = {"mjpeg": ("image/jpeg", ".jpg"), "png": ("image/png", ".png")}
 
 
@@ -42,13 +48,27 @@ def extracted(
     return paths
 
 
-def options(covers: Sequence[Stream], paths: Sequence[Path], first: int) -> ffmpeg.Options:
-    """Returns the options that attach the pictures as streams `first` and following."""
+def options(
+    covers: Sequence[Stream], paths: Sequence[Path], first: int, number: int
+) -> ffmpeg.Options:
+    """Returns the options that attach the pictures as streams `first` and following.
+
+    What is told of them comes from input `number`. A command line can be read by every user of the
+    host, so nothing from the file is in it: a picture with a name of its own gets a usual one.
+    """
     found: dict[str, str | int | Sequence[str] | None] = {}
-    for number, cover in enumerate(covers):
+    for place, cover in enumerate(covers, first):
         media, suffix = _MEDIA.get(cover.codec, (f"image/{cover.codec}", f".{cover.codec}"))
-        named = [f"mimetype={media}", f"filename={cover.filename or 'cover' + suffix}"]
-        kept = {"title": cover.title, "language": cover.language}
-        told = [f"{name}={value}" for name, value in kept.items() if value]
-        found[f"metadata:s:{first + number}"] = [*named, *told]
+        name = cover.filename if _usual(cover) else f"cover{suffix}"
+        found[f"map_metadata:s:{place}"] = f"{number}:s:{cover.index}"
+        found[f"metadata:s:{place}"] = [f"mimetype={media}", f"filename={name}"]
     return {**found, "attach": [f"file:{path}" for path in paths]} if covers else {}
+
+
+def renamed(covers: Sequence[Stream]) -> int:
+    """Returns how many pictures lose a name of their own."""
+    return sum(bool(cover.filename) and not _usual(cover) for cover in covers)
+
+
+def _usual(cover: Stream) -> bool:
+    return cover.filename in _USUAL

@@ -115,7 +115,7 @@ def _output(
     for index, stream in enumerate(order):
         chosen[f"map_metadata:s:{index}"] = f"{number}:s:{stream.index}"
         chosen[f"disposition:{index}"] = "+".join(stream.dispositions) or "0"
-    chosen |= covers.options(attached, pictures, len(order))
+    chosen |= covers.options(attached, pictures, len(order), number)
     streams = [joined["v:0"] if s is main else other[str(s.index)] for s in order]
     return ffmpeg.target(streams, f"file:{out}", chosen)
 
@@ -133,6 +133,8 @@ def _notes(video: Video, segments: Sequence[Part], suffix: str) -> tuple[str, ..
         f"{suffix} cannot carry it"
         for s in dropped(video, suffix)
     ]
+    if renamed := covers.renamed(covers.attached(copied(video, suffix), suffix)):
+        found.append(f"{renamed} of its pictures did not keep the name of a file")
     if missing := sum(part.missing for part in segments):
         found.append(f"{missing} frames are missing: they did not decode")
     elif video.cut_short:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -142,6 +143,29 @@ def test_everything_of_a_rich_file_is_kept(tmp_path: Path) -> None:
     assert len(told_before) == 2
     assert told_after == told_before
     assert after["format"]["tags"]["title"] == "A film"
+
+
+def test_no_word_of_a_file_is_on_a_command_line_and_what_a_cover_tells_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.new("RGB", (60, 90), "red").save(tmp_path / "cover.png")
+    source, said = tmp_path / "film.mkv", tmp_path / "said"
+    told_of_it = {"mimetype": "image/png", "filename": "Zaunkoenig.png", "title": "Zaunkoenig"}
+    words = [word for pair in told_of_it.items() for word in ("-metadata:s:1", "=".join(pair))]
+    plain = clip(tmp_path / "plain.mp4", "-metadata", "title=Zaunkoenig")
+    ffmpeg("-i", plain, "-c", "copy", "-attach", tmp_path / "cover.png", *words, source)
+    for name in ("ffmpeg", "ffprobe"):
+        script = tmp_path / name
+        script.write_text(f'#!/bin/sh\necho "$@" >> {said}\nexec {shutil.which(name)} "$@"\n')
+        script.chmod(0o755)
+        monkeypatch.setenv(f"MILLRACE_{name.upper()}", str(script))
+
+    made = told(encoded(source, tmp_path / "out"), "-show_streams", "-show_format")
+    cover = made["streams"][-1]["tags"]
+    assert (cover["filename"], cover["title"]) == ("cover.png", "Zaunkoenig")
+    assert made["format"]["tags"]["title"] == "Zaunkoenig"
+    assert "-attach" in said.read_text()
+    assert "Zaunkoenig" not in said.read_text()
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
