@@ -50,6 +50,11 @@ class Control:
         body = {"name": worker, "heartbeat_interval_seconds": seconds}
         await self._ask("POST", "/work_pools/{name}/workers/heartbeat", body, name=self._pool)
 
+    async def leave(self, worker: str) -> None:
+        """Says that a worker is gone, so that nobody waits for its next sign of life."""
+        path = "/work_pools/{name}/workers/{worker}"
+        await self._ask("DELETE", path, name=self._pool, worker=worker)
+
     async def queues(self) -> list[str]:
         """Returns the names of the pool's queues."""
         body = {"limit": _PAGE}
@@ -88,7 +93,7 @@ class Control:
         return {UUID(run["id"]): str(run["state_type"]) for run in found}
 
     async def _ask(
-        self, method: Literal["GET", "POST"], path: Any, body: Any = None, **words: str
+        self, method: Literal["GET", "POST", "DELETE"], path: Any, body: Any = None, **words: str
     ) -> Any:
         """Returns the answer to a request, None when what it is about is not there."""
         try:

@@ -40,6 +40,7 @@ _QUEUES_SECONDS = 30.0
 _EARLY_SECONDS = 2.0  # how much too early a flow run is claimed; it then waits for its time
 _CHANCE_SECONDS = 3.0
 _AT_MOST_SECONDS = 10.0  # between two questions to a server that does not answer
+_LEAVE_SECONDS = 3.0  # for the last word to a server that may be away
 _REPORT_SECONDS = 600.0  # how long a crash is reported again to a server that is away
 _WELL = (0, REFUSED, ENDED)  # exit codes after which nobody needs to read what it said
 _UNWANTED = ("CANCELLING", "CANCELLED", "DELETED")
@@ -145,6 +146,8 @@ class MillraceWorker(BaseWorker[Nothing, Any, Ended]):
                     await self._every(self._station.query_seconds, self._poll)
             self._closing = True
             await self._processes.end_all()
+            with suppress(Exception), anyio.move_on_after(_LEAVE_SECONDS):
+                await self.control.leave(self.name)
 
     async def sync_with_backend(self) -> None:
         """Tells the server that this worker lives. Raises UsageError when there is no such pool."""

@@ -92,6 +92,7 @@ def test_a_worker_leaves_its_card_and_takes_only_what_its_basis_is_for(yard: Any
     worker.terminate()
     assert worker.wait(60) == 0
     assert not list(cards.glob("*.json"))
+    assert yard.heard_of() == []  # so that its pool is known to be down at once
 
     assert yard.worker("--once").wait(60) == 0
     assert yard.state(steady)["message"] == "UsageError"
