@@ -16,6 +16,7 @@ from anyio.to_thread import run_sync
 from millrace.engine.errors import MillraceError
 from millrace.engine.exchange.cards import remove_card, write_card
 from millrace.engine.exchange.places import Place
+from millrace.engine.exchange.quarters import sweep
 from millrace.engine.fleet.observed import Card
 from millrace.engine.hosts.devices import inventory
 from millrace.engine.settings import Settings
@@ -43,8 +44,11 @@ class Duty:
 def serve(station: Station, duty: Duty, settings: Settings, say: Callable[[str], None]) -> None:
     """Works for a pool until SIGTERM or SIGINT, or as `duty` says. Call inside `recording(...)`.
 
-    `say` hears what a person should know. Raises UsageError when there is no such pool.
+    `say` hears what a person should know. What killed assignments have left on this host is removed
+    first. Raises UsageError when there is no such pool.
     """
+    if settings.exchange:  # else the store is the conductor's own, and nothing there is left over
+        sweep(settings)
     anyio.run(_serve, station, duty, settings, say)
 
 

@@ -42,7 +42,9 @@ def start(
     ] = False,
     limit: Annotated[
         int | None,
-        typer.Option(min=1, help="Assignments that work at a time (default: the pool's slots, or 1)."),
+        typer.Option(
+            min=1, help="Assignments that work at a time (default: the pool's slots, or 1)."
+        ),
     ] = None,
     name: Annotated[str | None, typer.Option(help="The worker's name (default: host-pid).")] = None,
     idle_off: Annotated[
@@ -67,6 +69,7 @@ def start(
         os.environ[_CLEARANCE] = "public"
         typer.echo(f"{_CLEARANCE} is not set: this machine reads public data only", err=True)
     here = replace(settings(), pool=pool)
+    _settle_places(here)
     with recording(here, _say):
         # Prefect reads its settings from the environment when it is imported, so not before.
         from millrace.flows.serving import Duty, serve
@@ -88,6 +91,13 @@ def start(
 
 def _workers() -> None:
     """Let this machine work for a pool of the fleet."""
+
+
+def _settle_places(here: Settings) -> None:
+    """Names this host's own places in full: what works for a run starts in a folder of its own."""
+    os.environ["MILLRACE_HOME"] = str(here.home)
+    if here.fleet.exists():
+        os.environ["MILLRACE_FLEET"] = str(here.fleet)
 
 
 def _basis(text: str | None) -> Basis | None:

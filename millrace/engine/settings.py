@@ -76,9 +76,10 @@ def settings() -> Settings:
     MILLRACE_POOL, MILLRACE_EXCHANGE: the pool this host works for, and the URL of its store.
     MILLRACE_CACHE: the size of a worker's cache ("20 GiB").
     MILLRACE_SLOTS: how many assignments work here at a time; `millrace worker start` sets it.
-    MILLRACE_FLEET: the file that declares the pools (default: deployments/pools.yaml).
+    MILLRACE_FLEET: the file that declares the pools (default: deployments/pools.yaml). One that is
+    named must be there: it says how sensitive files are, and nothing may come of a slip but a word.
     MILLRACE_LEDGER: the ledger's database as an SQLAlchemy URL (default: ledger.db in the home).
-    Raises UsageError for values that are none.
+    Raises UsageError for values that are none, and for a fleet file that is not there.
     """
     home = os.environ.get("MILLRACE_HOME") or platformdirs.user_data_dir("millrace")
     try:
@@ -96,6 +97,16 @@ def settings() -> Settings:
         exchange=os.environ.get("MILLRACE_EXCHANGE") or "",
         cache=cache,
         slots=slots,
-        fleet=Path(os.environ.get("MILLRACE_FLEET") or "deployments/pools.yaml").absolute(),
+        fleet=_fleet(os.environ.get("MILLRACE_FLEET") or ""),
         ledger_url=os.environ.get("MILLRACE_LEDGER") or "",
     )
+
+
+def _fleet(named: str) -> Path:
+    path = Path(named or "deployments/pools.yaml").expanduser().absolute()
+    if named and not os.path.exists(path):  # noqa: PTH110 - Path's raises where it may not look
+        raise UsageError(
+            f"there is no fleet file {path}, which MILLRACE_FLEET names",
+            hint="name the right one, or unset MILLRACE_FLEET: everything then runs here",
+        )
+    return path

@@ -206,7 +206,8 @@ def yard(
     recorded: server.Api, tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Yard]:
     """A work pool without workers yet."""
-    monkeypatch.setenv("MILLRACE_FLEET", str(tmp_path / "no-pools.yaml"))
+    monkeypatch.delenv("MILLRACE_FLEET", raising=False)
+    monkeypatch.chdir(tmp_path)  # where no fleet is declared
     made = Yard(recorded, tmp_path, home)
     yield made
     made.close()

@@ -81,10 +81,13 @@ def leave(run: Run, assignment: str, settings: Settings) -> None:
 
 
 def sweep(settings: Settings) -> None:
-    """Removes what assignments have left whose worker was killed."""
+    """Removes what assignments have left whose worker was killed; what resists, the next time.
+
+    For a host with a store of its own only: in the conductor's, all this is the run's record.
+    """
     for lock in (settings.store / "runs").glob("*/locks/*.lock"):
         run = Run(lock.parent.parent.name, lock.parent.parent)
-        with suppress(UsageError, FileNotFoundError):
+        with suppress(UsageError, OSError):
             if time.time() - lock.stat().st_mtime < _GRACE_SECONDS:
                 continue
             with held(run, lock.stem):

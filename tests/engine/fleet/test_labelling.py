@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as how
 from hypothesis import strategies as st
 
-from millrace.engine.errors import DocumentError
+from millrace.engine.errors import DocumentError, UsageError
 from millrace.engine.fleet.labelling import Floors
 from millrace.engine.fleet.pools import Floor
 from millrace.engine.inputs import expand_inputs
@@ -249,8 +249,17 @@ def test_items_have_the_floors_of_the_declared_fleet(
 def test_without_a_fleet_nothing_is_raised(
     order: Order, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("MILLRACE_FLEET", str(tmp_path / "none.yaml"))
+    monkeypatch.delenv("MILLRACE_FLEET", raising=False)
+    monkeypatch.chdir(tmp_path)
     assert set(labels(order).values()) == {PUBLIC}
+
+
+def test_a_fleet_that_is_named_and_missing_stops_the_run_instead_of_lowering_labels(
+    order: Order, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MILLRACE_FLEET", str(tmp_path / "none.yaml"))
+    with pytest.raises(UsageError, match=r"no fleet file .*none\.yaml, which MILLRACE_FLEET names"):
+        expand_inputs(order, ["one", "two"])
 
 
 def test_a_fleet_that_cannot_be_read_stops_the_run_instead_of_lowering_labels(
