@@ -23,6 +23,7 @@ class _Story:
     assigned: Record
     sent: Record | None = None
     begun: Record | None = None
+    sign: Record | None = None  # of a worker, whose clock may be wrong
     moved: Record | None = None
     closed: bool = False
 
@@ -44,14 +45,15 @@ class _Journal:
                 setattr(story, record.event, record)
             elif record.event == "closed":
                 story.closed = True
+            elif record.event in ("opened", "progress", *_ANSWERS):
+                story.sign = story.sign or record
 
 
 def adoptable(run: Run, records: Iterable[Record], now: float) -> tuple[list[Out], int]:
     """Returns the assignments that are not closed, and how many were ever written down.
 
     Those that were being taken back are revoked, and only watched until they are over. One without
-    a flow run was perhaps never sent. `now` is of the monotonic clock; only records that conductors
-    wrote count as times, so that no worker's clock matters.
+    a flow run was perhaps never sent. `now` is of the monotonic clock.
     """
     told = _Journal()
     for record in records:
@@ -72,7 +74,7 @@ def _out(run: Run, story: _Story, answered: set[str], now: float) -> Out | None:
         return None  # it never left; its jobs are placed anew
     revoked = str(story.moved.data.get("why", "")) if story.moved else ""
     keys = frozenset() if revoked else frozenset(job.key for job in order.jobs) - answered
-    began = now - max(0.0, time.time() - story.begun.at) if story.begun else None
+    began = _began(story, now)
     return Out(
         id=order.id,
         pool=order.pool,
@@ -86,6 +88,18 @@ def _out(run: Run, story: _Story, answered: set[str], now: float) -> Out | None:
         keys=keys,
         flow_run=str(story.sent.data["flow_run"]) if story.sent else "",
         began=began,
-        noted=began is not None,
+        noted=story.begun is not None,
         revoked=revoked,
     )
+
+
+def _began(story: _Story, now: float) -> float | None:
+    """Returns when it began, of the monotonic clock. A worker's word counts within what is sure:
+    after it was sent, and before now."""
+    wall = time.time()
+    if story.begun:
+        return now - max(0.0, wall - story.begun.at)
+    if story.sign is None:
+        return None
+    sent = story.sent.at if story.sent else story.assigned.at
+    return now - max(0.0, wall - min(max(story.sign.at, sent), wall))

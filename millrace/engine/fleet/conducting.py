@@ -95,6 +95,7 @@ def fleet_desk(
                 started=started,
                 money=Budget(run, order.pipeline, fleet, here).amount,
                 pool=only,
+                priority=order.priority,
             ),
             sender=Sender(run, journal, roads.by_pool, sent, order.priority, templated),
             eye=eye,

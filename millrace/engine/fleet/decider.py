@@ -23,13 +23,16 @@ from millrace.engine.labels import permits
 from millrace.engine.pipeline import Pipeline
 from millrace.engine.placement.case import MONEY, SPOT_ONLY
 from millrace.engine.placement.decision import place
-from millrace.engine.placement.model import Decision, Group, Piece, Placed, Snapshot
+from millrace.engine.placement.model import Decision, Group, Piece, Placed, PoolState, Snapshot
 from millrace.engine.placement.rules import examine
 from millrace.engine.retries import Retries
 
 AHEAD_SECONDS = 30.0
 """How long before a slot is free the next assignment is sent: a process takes seconds to start, and
 inputs have to come."""
+
+DRY_SECONDS = 600.0
+"""How long an offer is passed over after no machine came for it."""
 
 Money = Callable[[float], float | None]
 """Returns the money left to a run whose open assignments will cost so much; None: no limit."""
@@ -48,13 +51,16 @@ class Decider:
         started: float,
         money: Money,
         pool: str = "",
+        priority: str = "normal",
     ) -> None:
         self._pipeline, self._fleet = pipeline, fleet
         self._journal = journal
         self._started, self._money, self._pool = started, money, pool
+        self._priority = priority
         self._groups = Groups(fleet, forecaster)
         self._pieces: dict[str, Piece] = {}
         self._group_of: dict[str, Group] = {}
+        self._dry: dict[tuple[str, str], float] = {}  # offers that nobody took up, until when
         self._snapshot = Snapshot(())
         self._others, self._looked = Snapshot(()), -1
         self._said: object = None
@@ -86,7 +92,7 @@ class Decider:
         """Returns where each ready job goes, and says so in the journal when it is news."""
         now = time.monotonic()
         out = list(outs)
-        self._snapshot = self._look(out, seen, strikes.avoided(now), now)
+        self._snapshot = self._look(out, seen, strikes, now)
         groups: dict[str, Group] = {}
         pieces = []
         for pending in ready:
@@ -135,9 +141,7 @@ class Decider:
             tried=tuple(sorted(group.failed)),
         )
 
-    def _look(
-        self, out: Sequence[Out], seen: Seen, avoided: Mapping[str, frozenset[str]], now: float
-    ) -> Snapshot:
+    def _look(self, out: Sequence[Out], seen: Seen, strikes: Strikes, now: float) -> Snapshot:
         backlog: dict[str, float] = {}
         busy: dict[str, int] = {}
         for one in out:
@@ -149,19 +153,31 @@ class Decider:
             seen.observed,
             backlog=backlog,
             busy=busy,
-            avoided=avoided,
+            avoided=strikes.avoided(now),
             unreachable=set(seen.unreachable),
             at=time.time(),
         )
-        if not self._pool:
-            return found
-        return replace(found, pools=tuple(p for p in found.pools if p.name == self._pool))
+        pools = [self._wetted(p, now) for p in found.pools if self._pool in ("", p.name)]
+        return replace(found, pools=tuple(_doubtful(pools, strikes.doubted(now))))
+
+    def dried_up(self, pool: str, basis: str, now: float) -> bool:
+        """Notes that no machine of a basis came; True when the pool has others to ask for."""
+        others = {o.basis for o in self._fleet.offers(pool)} - {basis}
+        if others:
+            self._dry[pool, basis] = now + DRY_SECONDS
+        return any(self._dry.get((pool, other), 0.0) <= now for other in others)
+
+    def _wetted(self, pool: PoolState, now: float) -> PoolState:
+        """Returns a pool without the offers that nobody took up lately, unless it has no others."""
+        there = tuple(o for o in pool.offers if self._dry.get((pool.name, o.basis), 0.0) <= now)
+        return replace(pool, offers=there) if there else pool
 
     def free(self, outs: Iterable[Out], now: float) -> tuple[dict[str, int], set[str]]:
         """Returns how many assignments each pool can take, and which pools take them ahead.
 
         Where every slot is taken but will soon be free, the next assignment is sent before: its
-        process starts and its inputs come while the one before it ends.
+        process starts and its inputs come while the one before it ends. Where others hold the
+        slots, one waits in the pool's queue, so that the server can let the urgent go first.
         """
         free = {pool.name: pool.free for pool in self._snapshot.pools}
         ahead = set()
@@ -172,10 +188,19 @@ class Decider:
             mine = [one for one in out if one.pool == pool.name]
             soon = [o for o in mine if o.began is not None and o.backlog(now) <= AHEAD_SECONDS]
             waiting = [one for one in mine if one.began is None]
+            if self._queues(pool, mine) and not soon and not waiting:
+                free[pool.name] = 1
+                ahead.add(pool.name)
             if len(soon) > len(waiting):
                 free[pool.name] = len(soon) - len(waiting)
                 ahead.add(pool.name)
         return free, ahead
+
+    def _queues(self, pool: PoolState, mine: Sequence[Out]) -> bool:
+        """True when the run may have work wait for a slot that others hold."""
+        if self._priority == "high":
+            return len(mine) < pool.slots
+        return self._priority == "normal" and not mine
 
     def out(self, name: str, jobs: Sequence[Pending], placed: Sequence[Placed], now: float) -> Out:
         """Returns the record of an assignment that is about to be sent."""
@@ -204,7 +229,7 @@ class Decider:
             return False
         if self._looked != seen.turn:  # asked again and again while something is in trouble
             self._looked = seen.turn
-            self._others = self._look(list(outs), seen, strikes.avoided(now), now)
+            self._others = self._look(list(outs), seen, strikes, now)
         return any(
             pool.up
             and pool.reachable
@@ -249,3 +274,24 @@ class Decider:
         if news != self._said:
             self._said = news
             self._journal.write("placed", **decision_record(decision, self._snapshot, groups))
+
+
+def _doubtful(pools: Sequence[PoolState], doubted: Mapping[str, frozenset[str]]) -> list[PoolState]:
+    """Returns the pools, each without the kinds it is doubted to be able to do, where there is
+    another that is up and not in doubt."""
+    return [
+        replace(
+            pool,
+            avoided=pool.avoided
+            | {
+                kind
+                for kind in doubted.get(pool.name, ())
+                if any(
+                    other.up and kind not in other.avoided | doubted.get(other.name, frozenset())
+                    for other in pools
+                    if other.name != pool.name
+                )
+            },
+        )
+        for pool in pools
+    ]

@@ -177,17 +177,17 @@ class FleetDesk:
             return False
         out.revoked = why
         self._journal.write("moved", out.stage, assignment=out.id, pool=out.pool, why=why)
-        self._take_back(out, ItemError(code, why))
+        self._take_back(out, ItemError(code, why), now)
         self._threads.submit(self._sender.take_back, out)
         return True
 
-    def _take_back(self, out: Out, why: ItemError) -> None:
+    def _take_back(self, out: Out, why: ItemError, now: float) -> None:
         for pending in self._shelf.take_back(out):
             key, what = pending.job.key, trouble(why.code)
             self._shelf.troubles.exhausted(key, what)
             again = what == "machine" and self._shelf.troubles.of(key)["machine"] > 1
             if again or why.code == "worker_store":
-                self._strikes.failed(out.pool, key)  # another pool shows whose fault it is
+                self._strikes.failed(out.pool, out.kind, key, now)  # another shows whose fault
             self._back.append((pending, why))
 
     def _better(self, out: Out, code: str, now: float) -> bool:
@@ -210,7 +210,7 @@ class FleetDesk:
             reason = out.reason()
             for key in out.open:
                 self._strikes.lost(out.pool, out.kind, key, "moved", reason.code, now)
-            self._take_back(out, reason)
+            self._take_back(out, reason, now)
             self._journal.write("closed", out.stage, **out.bill(now))
             self._shelf.changed = True
         back, self._back = self._back, []

@@ -97,19 +97,20 @@ class Clumsy(Ground):
 def test_a_pool_that_fails_what_others_can_do_is_avoided_for_a_while(
     shop: Workshop, yard: Yard
 ) -> None:
-    for n in range(8):
+    for n in range(20):
         shop.file(f"{n}.txt", f"{n}".encode() * 200)
     yard.ground = Clumsy()
     yard.declare(TWO)
     outcome = yard.conduct(yard.order(shop.order()), target=0.0001)
 
     assert outcome.state == "succeeded"
-    # One batch an assignment: three go wrong there, as many as show whose fault it is.
+    # One batch an assignment. Three that go wrong there raise the doubt, until others have shown
+    # whose fault it is.
     wrong = [pool for pool, _, _ in yard.ground.sent].count("first")
-    assert 3 <= wrong <= 5
+    assert 3 <= wrong <= 6
     last = yard.events("placed")[-1]
     rules = {p["pool"]: p["rule"] for g in last["groups"] for p in g["pools"]}  # type: ignore
-    assert rules["first"] == "avoided" or len(yard.ground.sent) <= 13
+    assert rules["first"] == "avoided"
 
 
 def test_a_conductor_that_was_replaced_stops_by_itself_and_leaves_everything_alone(
@@ -158,12 +159,13 @@ def test_what_is_far_behind_with_the_deadline_near_is_moved(
     shop.file("slow.txt", b"s" * 900)
     yard.declare(TWO)
     yard.patience = Patience(behind=1.0, slack=1.0)
-    text = SLOW.replace("pause: 0.4", "pause: 2") + "goal: {within: 6s}\n"
+    text = SLOW.replace("pause: 0.4", "pause: 0.1") + "goal: {within: 6s}\n"
     stuck = threading.Event()
-    ground.before = lambda pool, assignment: stuck.wait(15) if pool == "first" else None
-    run = yard.order(shop.order(text.replace("pause: 2", "pause: 0.1")))
+    ground.before = lambda pool, assignment: stuck.wait(60) if pool == "first" else None
+    run = yard.order(shop.order(text))
+    over = when(lambda: bool(yard.events("done")), stuck.set)
     outcome = yard.conduct(run)
-    stuck.set()
+    over.join()
 
     assert outcome.state == "succeeded"
     (moved,) = yard.events("moved")
@@ -180,9 +182,12 @@ def test_what_nothing_is_heard_of_is_taken_back_and_its_late_answer_harms_nobody
     hung = threading.Event()
     ground.before = lambda pool, assignment: hung.wait(60) if pool == "first" else None
     run = yard.order(shop.order())
+    # Its worker hangs with it: no heartbeats either, by the time it is noticed.
+    dead = when(lambda: bool(yard.events("moved")), lambda: ground.dead.add("first"))
     late = when(lambda: bool(yard.events("done")), hung.set)
     outcome = yard.conduct(run)
     late.join()
+    dead.join()
 
     assert outcome.state == "succeeded"
     (moved,) = yard.events("moved")
