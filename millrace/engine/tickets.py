@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -35,6 +36,7 @@ class Ticket:
     retries: Retries = field(default_factory=Retries)
     joining: bool = False
     why: str = ""
+    since: float = 0.0
     over: bool = False
     worked: bool = False
 
@@ -70,6 +72,7 @@ class Tickets:
         """Takes up an item: what is in the store is reused, the rest goes onto the desk."""
         cut, found, why = considered.cut, considered.found, considered.why
         ticket.item, ticket.cut, ticket.why = cut.item, cut, why
+        ticket.since = time.time()
         name, item = ticket.node.name, ticket.item.id
         load = sum(share.load for share in cut.shares)
         notes = list(cut.work.notes)
@@ -146,7 +149,8 @@ class Tickets:
             ticket.parts.clear()
             self._pursue(ticket, look_up(self._store, ticket.cut))
             return
-        if self._store.find(key):  # somebody made it meanwhile
+        made = self._store.find(key)
+        if made and made.made >= ticket.since:  # meanwhile, and not before it was forced
             self._done(ticket, key)
             return
         what = what or trouble(error.code)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from pydantic import ValidationError
 
@@ -24,7 +24,8 @@ _RETRY_SECONDS = 2.0
 
 
 class Sender:
-    """Sends one run's assignments. `roads` are the ways to the pools, by pool."""
+    """Sends one run's assignments. `roads` are the ways to the pools, by pool; the `templated` ones
+    among them choose their machines by a job variable."""
 
     def __init__(
         self,
@@ -33,9 +34,10 @@ class Sender:
         roads: Mapping[str, Road],
         flow_runs: FlowRuns,
         priority: str,
+        templated: Collection[str] = (),
     ) -> None:
         self._run, self._journal, self._roads = run, journal, roads
-        self._epoch = run.epoch
+        self._epoch, self._templated = run.epoch, templated
         self._flow_runs, self._priority = flow_runs, priority
 
     def send(self, out: Out, order: Assignment) -> None:
@@ -89,7 +91,10 @@ class Sender:
             if self._run.epoch != self._epoch:
                 raise ServerError("another conductor has taken the run up")
             try:
-                return self._flow_runs.assign(out.pool, queue, self._run.id, out.id)
+                capacity = out.basis if out.pool in self._templated else ""
+                return self._flow_runs.assign(
+                    out.pool, queue, self._run.id, out.id, capacity=capacity
+                )
             except ServerError:
                 if time.monotonic() > end or self._run.stopping:
                     raise

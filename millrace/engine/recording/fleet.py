@@ -35,9 +35,12 @@ class FlowRuns:
     def __init__(self) -> None:
         self._deployments: dict[str, UUID] = {}
 
-    def assign(self, pool: str, queue: str, run: str, assignment: str) -> str:
+    def assign(
+        self, pool: str, queue: str, run: str, assignment: str, *, capacity: str = ""
+    ) -> str:
         """Starts an assignment's flow run in a pool and returns its id; twice is once.
 
+        `capacity` is told to the templates of pools that choose their machines by it.
         Raises ServerError, UsageError when the pool was never deployed.
         """
         return self._start(
@@ -46,6 +49,7 @@ class FlowRuns:
             parameters={"run_id": run, "assignment_id": assignment},
             queue=queue,
             once=f"millrace-{run}-{assignment}",
+            variables={"capacity": capacity} if capacity else None,
         )
 
     def conduct(self, run: str, queue: str, epoch: int) -> str:
@@ -117,7 +121,14 @@ class FlowRuns:
             client.set_flow_run_state(UUID(flow_run), State(type=wish))
 
     def _start(
-        self, deployment: str, *, name: str, parameters: dict[str, Any], queue: str, once: str
+        self,
+        deployment: str,
+        *,
+        name: str,
+        parameters: dict[str, Any],
+        queue: str,
+        once: str,
+        variables: dict[str, Any] | None = None,
     ) -> str:
         with _client() as client:
             made = client.create_flow_run_from_deployment(
@@ -126,6 +137,7 @@ class FlowRuns:
                 parameters=parameters,
                 work_queue_name=queue,
                 idempotency_key=once,
+                job_variables=variables,
                 tags=["millrace"],
             )
             return str(made.id)

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from millrace.engine.errors import NotPermitted
+from millrace.engine.fleet.patience import Patience
 from tests.engine.fleet.ground import Ground, Yard, fleet_text, when
 from tests.engine.runs.conftest import PIPELINE, Workshop
 
@@ -56,9 +57,9 @@ def test_what_waits_in_a_pool_that_is_paused_is_moved_to_another(
     yard.declare(TWO)
     # Paused between the decision and the start: the worst moment.
     assign = ground.assign
-    ground.assign = lambda pool, *ids: (  # type: ignore[method-assign]
+    ground.assign = lambda pool, *ids, **how: (  # type: ignore[method-assign]
         ground.paused.add("first") if pool == "first" else None,
-        assign(pool, *ids),
+        assign(pool, *ids, **how),
     )[1]
     outcome = yard.conduct(yard.order(shop.order()))
 
@@ -203,3 +204,50 @@ def test_a_budget_that_is_used_up_stops_new_work_and_says_what_is_left_undone(
     assert outcome.state in ("partial", "failed")
     assert {failure.code for failure in outcome.failures} == {"budget"}
     assert "budget" in outcome.failures[0].reason
+
+
+def test_a_forced_batch_that_was_moved_is_made_anew_and_not_taken_from_before(
+    shop: Workshop, yard: Yard, ground: Ground
+) -> None:
+    shop.file("a.txt", b"a" * 500)
+    yard.declare(TWO)
+    assert yard.conduct(yard.order(shop.order())).state == "succeeded"
+    crashes = iter([True])
+
+    def crash(pool: str, assignment: str) -> None:
+        if next(crashes, False):
+            raise SystemExit
+
+    ground.before = crash
+    assert yard.conduct(yard.order(shop.order(force=("one",)))).items["done"] == 1
+    assert len(yard.events("done")) == 1
+
+
+def test_where_no_spot_machine_comes_the_pools_other_machines_are_asked(
+    shop: Workshop, yard: Yard, ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.file("a.txt", b"a" * 500)
+    text = fleet_text({"name": "cloud", "where": "cloud"}).rstrip()
+    text += "\n      spot: {amount: 0.1, currency: EUR, source: a test, date: 2026-11-01, "
+    yard.declare(text + "interruptions_per_hour: 0.01}\n")
+    assign, states = ground.assign, ground.states
+    ignored: list[str] = []
+
+    def nobody(pool: str, queue: str, *ids: str, **how: str) -> str:
+        if queue.startswith("spot-"):
+            ignored.append(queue)
+            return "nobody"
+        return assign(pool, queue, *ids, **how)
+
+    monkeypatch.setattr(ground, "assign", nobody)
+    monkeypatch.setattr(ground, "cancel", lambda flow_run: None)
+    monkeypatch.setattr(
+        ground,
+        "states",
+        lambda ids: states(ids) | ({"nobody": "SCHEDULED"} if "nobody" in ids else {}),
+    )
+    yard.patience = Patience(start=1.0)
+    outcome = yard.conduct(yard.order(shop.order()))
+
+    assert outcome.state == "succeeded"
+    assert ignored and {queue for _, queue, _ in ground.sent} == {"on_demand-normal"}

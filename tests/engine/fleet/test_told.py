@@ -37,9 +37,9 @@ def test_a_move_is_told_with_the_decisions_before_and_after_it(
     assert [v.pool for g in plan.groups for v in g.pools if v.chosen] == ["first"]
 
     assign = ground.assign
-    ground.assign = lambda pool, *ids: (  # type: ignore[method-assign]
+    ground.assign = lambda pool, *ids, **how: (  # type: ignore[method-assign]
         ground.paused.add("first") if pool == "first" else None,
-        assign(pool, *ids),
+        assign(pool, *ids, **how),
     )[1]
     run = yard.order(shop.order())
     assert yard.conduct(run).state == "succeeded"
