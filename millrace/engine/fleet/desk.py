@@ -65,8 +65,7 @@ class FleetDesk:
         self._hurried: set[str] = set()  # moved because they were slow
         self._approvals = Approvals(run, journal)
         self._threads = ThreadPoolExecutor(4, thread_name_prefix="send")
-        self._turn = -1
-        self._decided = self._took = 0.0
+        self._turn, self._decided, self._took = -1, 0.0, 0.0
         self._stopped = False
         self._count = 0
 
@@ -166,8 +165,7 @@ class FleetDesk:
         seen = self._eye.seen
         if seen.away:
             out.sign = max(out.sign, now - self._patience.silence / 3)  # nobody could be asked
-        down = self._decider.down(out.pool, seen)
-        left = self._decider.seconds_left()
+        down, left = self._decider.down(out.pool, seen), self._decider.seconds_left()
         code, why = out.trouble(now, self._patience, pool_down=down, deadline=left)
         if not code:
             return False
@@ -194,10 +192,10 @@ class FleetDesk:
         """True when moving it is better than waiting; what was slow twice is slow everywhere."""
         if code == "slow" and self._hurried & out.open.keys():
             return False
-        outs = self._out.values()
-        better = self._decider.elsewhere(out, outs, self._eye.seen, self._strikes, now)
-        self._hurried |= out.open.keys() if better and code == "slow" else set()
-        return better
+        if not self._decider.elsewhere(out, self._out.values(), self._eye.seen, self._strikes, now):
+            return False
+        self._hurried |= out.open.keys() if code == "slow" else set()
+        return True
 
     def settle(self, ended: Iterable[str]) -> list[tuple[Pending, ItemError]]:
         """Closes assignments; returns the jobs that no record told the end of, and why."""
@@ -219,7 +217,10 @@ class FleetDesk:
     # -- what is sent --------------------------------------------------------------------------
 
     def hand_out(self, *, more_to_come: bool) -> None:
-        """Places what is ready, and sends what the pools can take now, later stages first."""
+        """Places what is ready, and sends what the pools can take now, later stages first.
+
+        Raises NotPermitted when some of the work may go nowhere at all.
+        """
         now = time.monotonic()
         ready = [p for p in self._shelf.jobs.values() if self._approvals.given(p)]
         if self._run.stopping or not ready or not self._due(now):
@@ -230,7 +231,8 @@ class FleetDesk:
         self._turn, self._decided, self._shelf.changed = seen.turn, now, False
         troubles = self._shelf.troubles
         decision = self._decider.decide(ready, self._out.values(), seen, troubles, self._strikes)
-        self._refuse(decision)
+        for rule, words in decision.refused.values():
+            raise NotPermitted(f"{rule}: {words}", hint="`millrace plan --on fleet` tells why")
         self._send(decision)
         self._give_up(decision)
         self._took = time.monotonic() - now
@@ -241,11 +243,6 @@ class FleetDesk:
             return False
         again = rested >= max(_AGAIN_SECONDS, _AGAIN * self._took)
         return self._shelf.changed or (again and self._eye.seen.turn != self._turn)
-
-    def _refuse(self, decision: Decision) -> None:
-        """Raises NotPermitted when some of the work may go nowhere at all."""
-        for rule, words in decision.refused.values():
-            raise NotPermitted(f"{rule}: {words}", hint="`millrace plan --on fleet` tells why")
 
     def _give_up(self, decision: Decision) -> None:
         """Fails what waits for something that will not come: money, or a pool past the deadline."""
@@ -280,8 +277,6 @@ class FleetDesk:
         told = lots.told(out, taken, placed, self._decider.currency)
         self._journal.write("assigned", out.stage, **told)
         self._threads.submit(self._sender.send, out, lots.order(out, taken, self._epoch))
-
-    # -- the end -------------------------------------------------------------------------------
 
     def _stop(self) -> None:
         self._stopped = True

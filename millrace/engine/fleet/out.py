@@ -12,6 +12,7 @@ from millrace.engine.fleet.pools import Basis
 from millrace.engine.jobs import Pending
 from millrace.engine.recording.fleet import OVER, PRESUMED
 
+_HURRY_SECONDS = 30.0  # how long it may wait for a worker when the deadline is near
 _HASTE_SECONDS = 2.0  # how long one waits before a pool that is down is given up, at the least
 
 
@@ -108,8 +109,8 @@ class Out:
             return "", ""
         limit = patience.start + self.start
         if deadline is not None:
-            limit = min(limit, max(_HASTE_SECONDS, deadline - self.seconds))
-        if waited > limit:
+            limit = min(limit, max(_HURRY_SECONDS, deadline - self.seconds))
+        if waited > limit and self.state != "PENDING":
             return "moved", f"no worker of {self.pool} took it in {waited:.0f} s"
         return "", ""
 
