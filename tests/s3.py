@@ -5,7 +5,9 @@ versitygw is looked for in MILLRACE_TEST_VERSITYGW, on PATH, in ~/go/bin and in 
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -18,12 +20,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 ACCESS_KEY = "testing-access"
 SECRET_KEY = "testing-secret-key"
 _START_SECONDS = 60.0
+_DOCUMENT = Path(__file__).parents[1] / "docs" / "stores.md"
+_ALL = ("ListBucket", "GetObject", "PutObject", "DeleteObject", "AbortMultipartUpload")
 
 
 @dataclass
@@ -60,6 +65,33 @@ class S3:
         admin += ["--access", name, "--secret", secret, "--role", "user"]
         subprocess.run(admin, check=True, capture_output=True, timeout=60)
 
+    def permit(self, prefix: str, *, worker: str, conductor: str = "") -> None:
+        """Lets a worker do below `prefix` what the documentation's policy says, and a conductor
+        what it says a conductor needs."""
+        policy = worker_policy(self.bucket, prefix, worker)
+        if conductor:
+            here = f"arn:aws:s3:::{self.bucket}"
+            policy["Statement"].append(
+                {
+                    "Effect": "Allow",
+                    "Principal": {"AWS": [conductor]},
+                    "Action": [f"s3:{word}" for word in _ALL],
+                    "Resource": [here, f"{here}/{prefix}/*"],
+                }
+            )
+        self.client().put_bucket_policy(  # type: ignore[attr-defined]
+            Bucket=self.bucket, Policy=json.dumps(policy)
+        )
+
+    def ever(self) -> Iterator[tuple[str, bytes]]:
+        """Yields the name and the bytes of all that ever lay in the bucket, removed or not. Of a
+        server that keeps versions."""
+        client: Any = self.client()
+        for page in client.get_paginator("list_object_versions").paginate(Bucket=self.bucket):
+            for one in page.get("Versions", ()):
+                named = {"Bucket": self.bucket, "Key": one["Key"], "VersionId": one["VersionId"]}
+                yield one["Key"], client.get_object(**named)["Body"].read()
+
     def pause(self) -> None:
         """Stops answering; connections stay open."""
         self.process.send_signal(signal.SIGSTOP)
@@ -77,9 +109,22 @@ def find_versitygw() -> str | None:
     return named or shutil.which("versitygw") or next((f for f in found if f), None)
 
 
+def worker_policy(bucket: str, prefix: str, user: str) -> dict[str, Any]:
+    """Returns the policy that the documentation gives to workers, as one of a bucket for a user."""
+    (block,) = re.findall(r"```json\n(.*?)```", _DOCUMENT.read_text(), re.DOTALL)
+    block = block.replace("acme-millrace/exchange", f"{bucket}/{prefix}")
+    policy: dict[str, Any] = json.loads(block.replace("acme-millrace", bucket))
+    for statement in policy["Statement"]:  # a user's policy names nobody; a bucket's does
+        statement["Principal"] = {"AWS": [user]}
+    return policy
+
+
 @contextmanager
-def server(folder: Path, *, port: int | None = None) -> Iterator[S3]:
-    """Runs a server whose objects lie in `folder` as long as the context lasts."""
+def server(folder: Path, *, port: int | None = None, versions: bool = False) -> Iterator[S3]:
+    """Runs a server whose objects lie in `folder` as long as the context lasts.
+
+    With `versions` the bucket keeps what is removed from it or written over.
+    """
     port = port or free_port()
     program = find_versitygw()
     environment = {
@@ -93,7 +138,8 @@ def server(folder: Path, *, port: int | None = None) -> Iterator[S3]:
     if program:
         (folder / "iam").mkdir(exist_ok=True)
         command = [program, "--port", f"127.0.0.1:{port}", "--iam-dir", str(folder / "iam")]
-        command += ["posix", str(folder / "data")]
+        (folder / "versions").mkdir(exist_ok=True)
+        command += ["posix", "--versioning-dir", str(folder / "versions"), str(folder / "data")]
     else:
         command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     keys = {"ROOT_ACCESS_KEY": ACCESS_KEY, "ROOT_SECRET_KEY": SECRET_KEY}
@@ -106,6 +152,10 @@ def server(folder: Path, *, port: int | None = None) -> Iterator[S3]:
         _await_answer(one)
         if not (folder / "bucket").exists():
             _make_bucket(one)
+        if versions:
+            one.client().put_bucket_versioning(  # type: ignore[attr-defined]
+                Bucket=one.bucket, VersioningConfiguration={"Status": "Enabled"}
+            )
         yield one
     finally:
         process.send_signal(signal.SIGCONT)

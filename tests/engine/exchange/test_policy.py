@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,20 +16,9 @@ from tests.engine.exchange.workplace import Workplace
 from tests.s3 import S3, use
 
 
-def _policy(repository: Path, bucket: str, prefix: str, user: str) -> dict[str, Any]:
-    text = (repository / "docs" / "stores.md").read_text()
-    (block,) = re.findall(r"```json\n(.*?)```", text, re.DOTALL)
-    block = block.replace("acme-millrace/exchange", f"{bucket}/{prefix}")
-    policy: dict[str, Any] = json.loads(block.replace("acme-millrace", bucket))
-    for statement in policy["Statement"]:  # a user's policy names nobody; a bucket's does
-        statement["Principal"] = {"AWS": [user]}
-    return policy
-
-
 def test_a_worker_with_the_documented_policy_can_work_and_cannot_tell_others_what_to_do(
     shop: object,
     s3: S3,
-    repository: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -43,10 +29,7 @@ def test_a_worker_with_the_documented_policy_can_work_and_cannot_tell_others_wha
     depot.send(run, order)
     if s3.real:  # moto's server enforces nothing
         s3.add_user("burst-worker", "burst-secret")
-        policy = _policy(repository, s3.bucket, tmp_path.name, "burst-worker")
-        s3.client().put_bucket_policy(  # type: ignore[attr-defined]
-            Bucket=s3.bucket, Policy=json.dumps(policy)
-        )
+        s3.permit(tmp_path.name, worker="burst-worker")
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "burst-worker")
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "burst-secret")
 
