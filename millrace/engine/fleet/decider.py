@@ -145,6 +145,8 @@ class Decider:
         backlog: dict[str, float] = {}
         busy: dict[str, int] = {}
         for one in out:
+            if one.revoked and one.began is None:
+                continue  # nobody has it, and nobody will
             busy[one.pool] = busy.get(one.pool, 0) + 1
             slots = max(1, self._fleet.pool(one.pool).slots)
             backlog[one.pool] = backlog.get(one.pool, 0.0) + one.backlog(now) / slots
