@@ -124,18 +124,15 @@ class FleetDesk:
             out.hear(now, working=record.event != "queued")
             self._note_begin(out)
         key = str(record.data.get("key", ""))
-        if not key:
-            return
-        if record.event == "progress":
-            if out:
-                out.progress[key] = float(record.data.get("units", 0.0))
+        if out and record.event in ("progress", "done"):
+            out.progress[key] = float(record.data.get("units", 0.0))
+        if not key or record.event == "progress":
             return
         twin = ItemError("moved", "it waited for another file with the same content")
         self._back += [(pending, twin) for pending in self._shelf.answered(key)]
         if not out:
             return
         if record.event == "done":
-            out.progress[key] = float(record.data.get("units", 0.0))
             self._strikes.done(out.pool, out.kind, key, now)
         elif record.event == "lost":
             code = str(record.data.get("code", ""))
@@ -157,6 +154,8 @@ class FleetDesk:
         for out in self._out.values():
             out.told(seen.states.get(out.flow_run, out.state), now)
             self._note_begin(out)
+            if out.abandoned(now, self._patience):
+                self._threads.submit(self._sender.let_go, out)
         return [name for name, out in self._out.items() if out.over or self._lost(out, now)]
 
     def _lost(self, out: Out, now: float) -> bool:
@@ -173,7 +172,7 @@ class FleetDesk:
         others = code == "moved" and self._decider.dried_up(out.pool, out.basis, now)
         if code in ("moved", "slow") and not others and not self._better(out, code, now):
             return False
-        out.revoked = why
+        out.revoked, out.asked = why, now
         self._journal.write("moved", out.stage, assignment=out.id, pool=out.pool, why=why)
         self._take_back(out, ItemError(code, why), now)
         self._threads.submit(self._sender.take_back, out)

@@ -40,6 +40,7 @@ class Out:
     turned: float = 0.0  # when its state last changed
     noted: bool = False  # that it has begun stands in the journal
     revoked: str = ""
+    asked: float = 0.0  # to let go
     error: Exception | None = None
 
     def __post_init__(self) -> None:
@@ -113,6 +114,14 @@ class Out:
         if waited > limit and self.state != "PENDING":
             return "moved", f"no worker of {self.pool} took it in {waited:.0f} s"
         return "", ""
+
+    def abandoned(self, now: float, patience: Patience) -> bool:
+        """True when it was taken back and its worker does not answer; once for each time to ask."""
+        since = max(self.sign, self.asked)
+        if not self.revoked or self.over or not self.flow_run or now - since < patience.leave:
+            return False
+        self.asked = now
+        return True
 
     def reason(self) -> ItemError:
         """Returns why jobs that nothing was heard of are to be done again."""

@@ -13,12 +13,14 @@ class Patience:
 
     `silence`: without a sign of life, it is given up. `start`: how long it may wait for a worker of
     a pool that is up before another pool is looked for. `claim`: how long a worker may take from
-    claiming it to beginning. `behind`: so many times slower than predicted (plus `slack`) is slow,
+    claiming it to beginning. `leave`: how long, after it was taken back, its worker may be silent
+    until it counts as over. `behind`: so many times slower than predicted (plus `slack`) is slow,
     and reason enough to move it when the deadline is near.
     """
 
     silence: float = HEARTBEAT_LIMIT
     start: float = 120.0
-    claim: float = 90.0
+    claim: float = 60.0
+    leave: float = 60.0
     behind: float = 3.0
     slack: float = 60.0

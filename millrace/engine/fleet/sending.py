@@ -70,6 +70,11 @@ class Sender:
             with contextlib.suppress(MillraceError):
                 self._flow_runs.cancel(out.flow_run)
 
+    def let_go(self, out: Out) -> None:
+        """Has the server forget an assignment whose worker did not answer to being told to stop."""
+        with contextlib.suppress(MillraceError):
+            self._flow_runs.cancel(out.flow_run, at_once=True)
+
     def stop(self, out: Out) -> None:
         """Asks an assignment to end because the run is to stop."""
         with contextlib.suppress(MillraceError):

@@ -107,8 +107,11 @@ class FlowRuns:
                     found[str(flow_run.id)] = _word(flow_run.state)
         return found
 
-    def cancel(self, flow_run: str) -> None:
-        """Asks for the end of a flow run; one that has not begun ends at once."""
+    def cancel(self, flow_run: str, *, at_once: bool = False) -> None:
+        """Asks for the end of a flow run; one that has not begun ends at once.
+
+        With `at_once` it counts as ended though nobody said so: its worker is gone.
+        """
         from prefect.client.schemas.objects import State, StateType
         from prefect.exceptions import ObjectNotFound
 
@@ -116,9 +119,10 @@ class FlowRuns:
             now = client.read_flow_run(UUID(flow_run)).state_type
             if now is None or now.value in OVER:
                 return
-            begun = now in (StateType.RUNNING, StateType.PENDING)
-            wish = StateType.CANCELLING if begun else StateType.CANCELLED
-            client.set_flow_run_state(UUID(flow_run), State(type=wish))
+            begun = now in (StateType.RUNNING, StateType.PENDING, StateType.CANCELLING)
+            wish = StateType.CANCELLING if begun and not at_once else StateType.CANCELLED
+            if now != wish:
+                client.set_flow_run_state(UUID(flow_run), State(type=wish), force=at_once)
 
     def _start(
         self,

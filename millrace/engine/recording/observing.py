@@ -18,6 +18,7 @@ from millrace.engine.fleet.observed import Observed, Worker
 
 _PAGE = 200  # the server's own limit of an answer
 _LATE_SECONDS = 15.0  # the server calls a run late after as long
+_LEAVING_SECONDS = 120.0  # a worker that is told to end takes half a minute
 _GONE_SECONDS = 3600.0  # workers that have been silent for as long are not told of
 _ACTIVE = ("RUNNING", "CANCELLING", "PENDING", "SCHEDULED")
 
@@ -107,6 +108,8 @@ def _load(client: Any, names: list[str], now: float) -> Counter[str]:
 
 
 def _words(run: dict[str, Any], now: float) -> tuple[str, ...]:
+    if run["state_type"] == "CANCELLING" and now - _turned(run) > _LEAVING_SECONDS:
+        return ()  # nobody is there to end it
     if run["state_type"] in ("RUNNING", "CANCELLING"):
         return ("running",)
     if run["state_type"] != "SCHEDULED":
@@ -114,6 +117,10 @@ def _words(run: dict[str, Any], now: float) -> tuple[str, ...]:
     due = _seconds(run.get("expected_start_time")) or now
     late = run.get("state_name") == "Late" or now - due > _LATE_SECONDS
     return ("pending", "late") if late else ("pending",)
+
+
+def _turned(run: dict[str, Any]) -> float:
+    return _seconds((run.get("state") or {}).get("timestamp"))
 
 
 def _server_time(header: str | None) -> float:

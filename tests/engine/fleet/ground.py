@@ -81,7 +81,7 @@ class Ground(FlowRuns):
     def states(self, flow_runs: Sequence[str]) -> dict[str, str]:  # type: ignore[override]
         return {one: self._states[one] for one in flow_runs if one in self._states}
 
-    def cancel(self, flow_run: str) -> None:
+    def cancel(self, flow_run: str, *, at_once: bool = False) -> None:
         self.cancelled.append(flow_run)
         if self._states[flow_run] == "SCHEDULED":
             self._states[flow_run] = "CANCELLED"

@@ -240,7 +240,7 @@ def test_where_no_spot_machine_comes_the_pools_other_machines_are_asked(
         return assign(pool, queue, *ids, **how)
 
     monkeypatch.setattr(ground, "assign", nobody)
-    monkeypatch.setattr(ground, "cancel", lambda flow_run: None)
+    monkeypatch.setattr(ground, "cancel", lambda flow_run, **how: None)
     monkeypatch.setattr(
         ground,
         "states",
