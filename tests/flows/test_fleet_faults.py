@@ -101,6 +101,7 @@ def test_a_run_survives_the_death_of_its_process_its_worker_and_its_conductor(
     assert conductor.wait(60) == 0
 
 
+@pytest.mark.soak
 def test_a_server_that_is_killed_in_mid_run_and_comes_back_is_waited_for(fleet: Fleet) -> None:
     made = inputs(fleet, "server", files=6)
     fleet.worker("studio")
@@ -140,6 +141,7 @@ def test_a_machine_that_is_taken_away_gives_its_batch_back_and_another_does_it(
     assert done_once(run)
 
 
+@pytest.mark.soak
 def test_what_waits_in_a_paused_pool_and_what_a_hung_worker_has_is_done_elsewhere(
     fleet: Fleet,
 ) -> None:
