@@ -139,7 +139,7 @@ def test_deploying_makes_everything_and_a_second_time_changes_nothing(house: Hou
     assert {change.mark for change in house.deploy(named=True)} == {"+"}
 
     pool = house.get(f"/work_pools/{house.name}-studio")
-    assert (pool["type"], pool["concurrency_limit"]) == ("process", 2)
+    assert (pool["type"], pool["concurrency_limit"]) == ("process", 4)
     night = house.nightly()
     assert night["work_pool_name"] == f"{house.name}-desk"
     assert night["parameters"] == {"scheduled": f"{house.name}-nightly"}
@@ -193,7 +193,7 @@ def test_what_somebody_changed_on_the_server_is_put_right(house: House) -> None:
         ("~", "deployment"),
         ("~", "automation"),
     }
-    assert house.get(f"/work_pools/{name}")["concurrency_limit"] == 2
+    assert house.get(f"/work_pools/{name}")["concurrency_limit"] == 4
     assert house.get(path)["entrypoint"] == "millrace.flows.assignment.assignment"
     assert house.deploy() == ()
 

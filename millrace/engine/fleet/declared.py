@@ -16,6 +16,7 @@ from millrace.engine.errors import UsageError
 from millrace.engine.fleet.deployed import RESERVED, Deployed
 from millrace.engine.fleet.prices import listed
 from millrace.engine.fleet.resolved import Fleet, Pool
+from millrace.engine.fleet.snapshot import PROCESS
 from millrace.engine.recording.fleet import UNHEARD
 
 Sort = Literal["pool", "queue", "pipeline", "deployment", "automation"]
@@ -178,7 +179,10 @@ def _detail(name: str, before: Any, after: Any) -> str:
 
 
 def _pool(fleet: str, pool: Pool, template: Mapping[str, Any]) -> list[Thing]:
-    facts = {"type": pool.spec.type, "limit": pool.slots, "template": template}
+    # As many again may be there ahead of their turn: our workers hold them back by themselves.
+    waits = pool.spec.type == PROCESS and pool.spec.runs == "work"
+    limit = pool.slots * 2 if waits else pool.slots
+    facts = {"type": pool.spec.type, "limit": limit, "template": template}
     ranks = enumerate(queues(pool), 1)  # a rank belongs to one queue alone: Prefect's rule
     return [
         Thing("pool", pool.name, facts | {"description": mark(fleet)}),
