@@ -36,7 +36,7 @@ def send(
     here = at or settings()
     fleet = load_fleet(here.fleet)
     if order.on != "fleet":
-        fleet.pool(order.on)
+        fleet.worker(order.on)
     queue = conductors_queue(fleet, order.priority)
     with recording(here, say):
         run = Runs(here).create(order)

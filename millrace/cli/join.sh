@@ -37,6 +37,8 @@ find_user() {
     if [ "$shares_store" = yes ]; then
         [ -d "$home/store" ] || fail "$home/store is not there" \
             "this pool works in the conductor's own store: mount its folder here, at this path"
+        [ -z "$fleet" ] || [ -f "$fleet" ] || fail "$fleet is not there" \
+            "a conductor reads the fleet file: put it here, at this path"
         user=$(stat -c %U "$home/store")
         [ "$user" != root ] || [ -n "$root" ] || fail "$home/store belongs to root" \
             "a worker is not run as root: give the store to a user of its own"
@@ -90,6 +92,7 @@ write_settings() {
         setting MILLRACE_POOL "$pool"
         setting MILLRACE_CLEARANCE "$clearance"
         setting PREFECT_API_URL "$api"
+        [ -z "$fleet" ] || setting MILLRACE_FLEET "$fleet"
         [ -z "$exchange" ] || setting MILLRACE_EXCHANGE "$exchange"
         [ -z "$endpoint" ] || setting AWS_ENDPOINT_URL_S3 "$endpoint"
         [ -z "$region" ] || setting AWS_DEFAULT_REGION "$region"

@@ -5,12 +5,11 @@ from __future__ import annotations
 import shlex
 from dataclasses import fields
 from importlib import resources
-from typing import Annotated, get_args
+from typing import Annotated
 
 import typer
 
 from millrace.cli.joining_machine import Asked, machine
-from millrace.engine.errors import UsageError
 from millrace.engine.fleet.pools import Basis
 from millrace.engine.fleet.resolved import Fleet
 from millrace.engine.settings import Settings, settings
@@ -29,7 +28,7 @@ def join(
         ),
     ] = None,
     basis: Annotated[
-        str | None,
+        Basis | None,
         typer.Option(help="How the machine is paid for: own, reserved, on_demand or spot."),
     ] = None,
     source: Annotated[
@@ -64,7 +63,7 @@ def join(
         idle_off=idle_off,
         source=source,
         server=server,
-        basis=_basis(basis),
+        basis=basis,
         secrets_by=secrets_by,
     )
     text = script(load_fleet(here.fleet), pool, asked, here)
@@ -101,13 +100,3 @@ def cloud_init(text: str) -> str:
         "runcmd:\n"
         "  - [bash, /root/millrace-join.sh]\n"
     )
-
-
-def _basis(text: str | None) -> Basis | None:
-    bases: tuple[Basis, ...] = get_args(Basis)
-    for basis in bases:
-        if basis == text:
-            return basis
-    if text:
-        raise UsageError(f"{text!r} is no basis", hint=f"use one of {', '.join(bases)}")
-    return None

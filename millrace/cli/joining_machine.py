@@ -27,6 +27,7 @@ _PACKAGES = "ca-certificates python3 python3-venv"
 _TOOLS = {"video": "ffmpeg", "documents": "tesseract-ocr openjdk-17-jre-headless"}
 _TOOLS |= {"render": "libx11-6 libxext6 libxrender1 libxfixes3 libxi6 libxkbcommon0 libsm6 libgl1"}
 _KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+_CONDUCTS = ("MILLRACE_LEDGER",)  # no worker has it
 _REMOTE = re.compile(r"(?:https?|git\+https|git\+ssh)://")
 
 
@@ -52,6 +53,7 @@ class Machine:
     region: str
     api: str
     home: str
+    fleet: str
     shares_store: str
     flags: str
     idle_off: str
@@ -77,9 +79,13 @@ def machine(fleet: Fleet, pool: Pool, asked: Asked, here: Settings) -> Machine:
             hint="docs/deploy.md says how such a pool is joined",
         )
     home = pool.spec.store == HOME
-    extras = _extras(pool)
+    conducts = pool.spec.runs == "conductors"
+    stores = list(fleet.stores.values()) if conducts else [pool.store]
+    s3 = any(store.url.startswith(("s3://", "s3a://")) for store in stores)
+    extras = _extras(s3=s3)
     requirement, wheel, sha256 = _source(asked.source, extras)
-    s3 = pool.store.url.startswith(("s3://", "s3a://"))
+    own = [str(here.home) if home else "", str(fleet.path.absolute()) if conducts else ""]
+    secrets = ["PREFECT_API_AUTH_STRING", *(_KEYS if s3 else ()), *(_CONDUCTS if conducts else ())]
     tools = [_TOOLS[extra] for extra in extras if extra in _TOOLS]
     return Machine(
         pool=pool.name,
@@ -88,18 +94,19 @@ def machine(fleet: Fleet, pool: Pool, asked: Asked, here: Settings) -> Machine:
         endpoint=pool.store.endpoint or "",
         region=pool.store.region or "",
         api=_api(asked.server, here, home=home),
-        home=str(here.home) if home else _STATE,
+        home=own[0] or _STATE,
+        fleet=own[1],
         shares_store="yes" if home else "no",
         flags=_flags(pool, asked.basis),
         idle_off="" if asked.idle_off is None else f"{asked.idle_off:g}",
         private_devices="no" if pool.gpus else "yes",
-        protect_home="no" if home and str(here.home).startswith(("/home/", "/root/")) else "yes",
+        protect_home="no" if any(o.startswith(("/home/", "/root/")) for o in own) else "yes",
         packages=" ".join([_PACKAGES, *tools]),
         version=metadata.version("millrace"),
         requirement=requirement,
         wheel=wheel,
         sha256=sha256,
-        secret_names=" ".join(["PREFECT_API_AUTH_STRING", *(_KEYS if s3 else ())]),
+        secret_names=" ".join(secrets),
         secrets_by=asked.secrets_by,
         constraints="\n".join(constraints(extras)),
     )
@@ -128,11 +135,11 @@ def constraints(extras: list[str]) -> list[str]:
     return sorted(f"{name}=={version}" for name, version in found.items() if name != "millrace")
 
 
-def _extras(pool: Pool) -> list[str]:
-    """Returns the workloads that are installed here, and what the pool's store needs."""
+def _extras(*, s3: bool) -> list[str]:
+    """Returns the workloads that are installed here, and what the stores need."""
     here = metadata.distribution("millrace").requires or ()
     found = [name for name in _WORKLOADS if _installed(name, here)]
-    return [*found, *(["s3"] if pool.store.url.startswith(("s3://", "s3a://")) else ())]
+    return [*found, *(["s3"] if s3 else ())]
 
 
 def _installed(extra: str, requires: list[str] | tuple[str, ...]) -> bool:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from dataclasses import dataclass
+from glob import has_magic
 from pathlib import Path
 from typing import Any
 
 from millrace.cli.document import given
 from millrace.engine import stages
+from millrace.engine.document.files import exists
+from millrace.engine.document.parameters import at_home
 from millrace.engine.document.problems import nearest
 from millrace.engine.errors import UsageError
 from millrace.engine.pipeline import load
+from millrace.engine.remote import is_remote
 from millrace.engine.runs import Order
 from millrace.engine.single import single_stage
 
@@ -74,8 +78,19 @@ def _from_kind(asked: Asked) -> Order:
         raise UsageError(f"{asked.what} needs an input file", hint=example)
     if not asked.output:
         raise UsageError(f"{asked.what} needs -o OUTPUT", hint=example)
+    if all(_is_nothing(name) for name in asked.files):
+        first, beside = asked.files[0], list[str]()
+        with suppress(OSError):
+            beside = [path.name for path in at_home(first).parent.iterdir()]
+        near = nearest(Path(first).name, beside)
+        raise UsageError(f"there is no file {first}{near}", hint=example)
     params = {name: _value(text) for name, text in given(list(asked.set)).items()}
     return single_stage(asked.what, asked.files, asked.output, params, overwrite=asked.overwrite)
+
+
+def _is_nothing(name: str) -> bool:
+    """True for the name of a file that is not there; patterns and URLs show later what they are."""
+    return not (is_remote(name) or has_magic(name) or exists(str(at_home(name))))
 
 
 def _value(text: str) -> Any:

@@ -109,7 +109,7 @@ def _on_fleet(order: Order, here: Settings, declared: bool) -> FleetPlan:
 
     reading = read_fleet(here.fleet)
     fleet = reading.fleet or load_fleet(here.fleet)  # which raises what is wrong with it
-    pool = "" if order.on == FLEET else fleet.pool(order.on).name
+    pool = "" if order.on == FLEET else fleet.worker(order.on).name
     observed, why = (None, "") if declared else _asked(fleet, here)
     warnings = [str(problem).splitlines()[0] for problem in reading.report.warnings]
     if why:

@@ -6,11 +6,10 @@ import logging
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated
 
 import typer
 
-from millrace.engine.errors import UsageError
 from millrace.engine.fleet.pools import Basis
 from millrace.engine.recording.prefect import recording
 from millrace.engine.settings import Settings, settings
@@ -34,7 +33,7 @@ def register(app: typer.Typer) -> None:
 def start(
     pool: Annotated[str, typer.Argument(help="The pool this machine works for.")],
     basis: Annotated[
-        str | None,
+        Basis | None,
         typer.Option(help="How this machine is paid for: own, reserved, on_demand or spot."),
     ] = None,
     conductor: Annotated[
@@ -80,7 +79,7 @@ def start(
             pool=pool,
             name=name_of(name, os.getpid()),
             home=here.home,
-            basis=_basis(basis),
+            basis=basis,
             conductor=conductor,
             limit=limit or _slots(here),
             query_seconds=query,
@@ -98,16 +97,6 @@ def _settle_places(here: Settings) -> None:
     os.environ["MILLRACE_HOME"] = str(here.home)
     if here.fleet.exists():
         os.environ["MILLRACE_FLEET"] = str(here.fleet)
-
-
-def _basis(text: str | None) -> Basis | None:
-    bases: tuple[Basis, ...] = get_args(Basis)
-    for basis in bases:
-        if basis == text:
-            return basis
-    if text:
-        raise UsageError(f"{text!r} is no basis", hint=f"use one of {', '.join(bases)}")
-    return None
 
 
 def _slots(here: Settings) -> int:

@@ -147,9 +147,12 @@ def test_a_pool_of_the_home_store_shares_it_and_a_conductor_conducts(fleet: Flee
     assert (told["shares_store"], told["home"]) == ("yes", str(settings().home))
     assert told["exchange"] == ""
     assert told["flags"] == " --basis own --limit 2"
-    assert told["secret_names"] == "PREFECT_API_AUTH_STRING"
+    assert (told["secret_names"], told["fleet"]) == ("PREFECT_API_AUTH_STRING", "")
     conductor = variables(script(fleet, "desk", asked, settings()))
     assert conductor["flags"].endswith(" --conductor")
+    assert conductor["fleet"] == str(fleet.path)  # and the keys of all stores that it serves
+    assert {"AWS_ACCESS_KEY_ID", "MILLRACE_LEDGER"} <= set(conductor["secret_names"].split())
+    assert "millrace[" in conductor["requirement"] and "s3" in conductor["requirement"]
 
 
 @pytest.mark.parametrize(
@@ -275,10 +278,11 @@ def test_the_script_installs_a_worker_that_works_for_its_pool(
         timeout=240,
     )
     assert worker.returncode == 0, worker.stderr
+    assert "works for studio" in worker.stderr
     seen = millrace("pools", "--json", **more)
     assert seen.returncode == 0, seen.stderr
     (studio,) = [p for p in YAML(typ="safe").load(seen.stdout) if p["pool"] == "studio"]
-    assert (studio["health"], studio["slots"]) == ("up", 2)
+    assert (studio["health"], studio["slots"]) == ("no worker", 2)  # it has taken its leave
     page = millrace("pools", **more | {"COLUMNS": "80"})
     assert max(map(len, page.stdout.splitlines())) <= 80
     assert "not deployed" not in page.stdout

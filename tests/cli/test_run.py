@@ -94,6 +94,17 @@ def test_a_kind_runs_over_a_file_without_a_document_and_its_plan_writes_nothing(
     assert "done bytes a file.txt: 5 bytes" in reply.stdout
 
 
+def test_a_kind_over_a_file_that_is_not_there_is_a_slip_and_no_run(
+    millrace: Millrace, tmp_path: Path
+) -> None:
+    (tmp_path / "film.txt").write_text("hello")
+    for command in ("plan", "run"):
+        reply = millrace(command, "faults.bytes", "filn.txt", "-o", "b.txt")
+        assert reply.returncode == 2
+        assert "there is no file filn.txt; did you mean 'film.txt'?" in reply.stderr
+    assert "no runs yet" in millrace("show").stderr
+
+
 @pytest.mark.parametrize("how", ["Ctrl-C", "cancel"])
 def test_a_run_stops_cleanly_within_five_seconds_and_the_next_one_continues(
     how: str,

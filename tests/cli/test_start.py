@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,7 +13,7 @@ import typer
 from typer.testing import CliRunner
 
 from millrace import cli
-from millrace.cli.app import COMMANDS, build
+from millrace.cli.app import COMMANDS, LazyGroup, build
 from millrace.engine.errors import (
     DocumentError,
     NotPermitted,
@@ -74,13 +75,12 @@ def test_the_list_of_runs_does_not_load_what_a_run_needs(
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_a_help_with_an_example(name: str) -> None:
-    app = build()
-    reply = CliRunner().invoke(app, [name, "--help"])
-    assert reply.exit_code == 0
-    if name == "server":
-        assert "start" in reply.output
-        reply = CliRunner().invoke(app, [name, "start", "--help"])
-    assert f"Example: millrace {name}" in reply.output
+    below = getattr(LazyGroup().get_command(None, name), "commands", {})
+    alone = [] if name in ("server", "worker") else [[name]]  # which do nothing by themselves
+    for words in [*alone, *([name, one] for one in below)]:
+        reply = CliRunner().invoke(build(), [*words, "--help"])
+        assert reply.exit_code == 0
+        assert re.search(rf"Example: .*\bmillrace {' '.join(words)}", reply.output), words
 
 
 def test_the_help_lists_every_command_with_what_it_does() -> None:
@@ -89,6 +89,13 @@ def test_the_help_lists_every_command_with_what_it_does() -> None:
         (line,) = [one for one in reply.output.splitlines() if one.strip().startswith(name + " ")]
         assert len(line.split()) > 3
     assert "130 interrupted" in reply.output
+
+
+def test_the_page_of_commands_has_every_command(repository: Path) -> None:
+    text = (repository / "docs" / "commands.md").read_text()
+    rows = [line for line in text.splitlines() if line.startswith("| `")]
+    for name in COMMANDS:
+        assert any(re.match(rf"\| `{name}[ `]", row) for row in rows), name
 
 
 def test_an_unknown_command_is_a_usage_error_that_names_the_nearest() -> None:

@@ -108,6 +108,17 @@ class Fleet:
             )
         return self.pools[name]
 
+    def worker(self, name: str) -> Pool:
+        """Returns a pool that takes work. Raises UsageError when there is none of that name."""
+        pool = self.pool(name)
+        if pool.spec.runs != "work":
+            others = listed([each.name for each in self.workers], "and")
+            raise UsageError(
+                f"the pool {name} runs conductors and takes no work",
+                hint=f"take `fleet`, or a pool that works: {others or 'there is none'}",
+            )
+        return pool
+
     def pools_named(self, *names: str) -> tuple[Pool, ...]:
         """Returns these pools, all of them for no name. Raises UsageError for an unknown one."""
         return tuple(self.pool(name) for name in names or self.pools)

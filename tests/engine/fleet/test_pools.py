@@ -167,6 +167,9 @@ def test_pools_are_found_by_name_store_and_purpose(fleet: Fleet) -> None:
     assert [pool.name for pool in fleet.pools_using("home")] == ["conductor", "studio"]
     assert [pool.name for pool in fleet.workers] == ["studio", "burst"]
     assert fleet.conductors is fleet.pool("conductor")
+    assert fleet.worker("burst") is fleet.pool("burst")
+    with pytest.raises(UsageError, match="the pool conductor runs conductors and takes no work"):
+        fleet.worker("conductor")
     with pytest.raises(UsageError, match="no pool is called 'bursts'; did you mean 'burst'"):
         fleet.pools_named("bursts")
     with pytest.raises(UsageError, match="no exchange rate for GBP"):
