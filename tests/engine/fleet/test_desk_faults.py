@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from millrace.engine.assignments import Assignment
-from millrace.engine.errors import Relieved
+from millrace.engine.errors import Relieved, StoreError
 from millrace.engine.fleet.patience import Patience
 from millrace.engine.journal import Journal
 from millrace.engine.reporting import liveness
@@ -235,3 +235,38 @@ class _Clock:
 
     def time(self) -> float:
         return self._now
+
+
+def test_work_goes_elsewhere_while_the_disk_of_a_pools_machine_is_full(
+    shop: Workshop, yard: Yard, ground: Ground
+) -> None:
+    for n in range(3):
+        shop.file(f"{n}.txt", f"{n}".encode() * 200)
+    yard.declare(TWO)
+
+    def full(pool: str, assignment: str) -> None:
+        if pool == "first":
+            raise StoreError("the store cannot be written: No space left on device")
+
+    ground.before = full
+    outcome = yard.conduct(yard.order(shop.order()))
+
+    assert outcome.state == "succeeded"
+    assert [pool for pool, _, _ in ground.sent][:2] == ["first", "second"]
+    assert len(shop.out()) == 3
+
+
+def test_a_run_that_is_cancelled_lets_go_of_everything_and_closes_what_it_cost(
+    shop: Workshop, yard: Yard, ground: Ground
+) -> None:
+    shop.file("slow.txt", b"s" * 900)
+    yard.declare(TWO)
+    run = yard.order(shop.order(SLOW))
+    asked = when(lambda: bool(yard.events("progress")), lambda: run.request_stop("a test"))
+    outcome = yard.conduct(run)
+    asked.join()
+
+    assert outcome.interrupted
+    assert liveness.state(run) == "interrupted"
+    assert len(yard.events("closed")) == len(yard.events("assigned")) == 1
+    assert not shop.out()
