@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -29,7 +30,8 @@ def run_pipeline(
 ) -> Outcome:
     """Runs a pipeline (a file's path, a document's text or a Pipeline) and returns its outcome.
 
-    `on` says who does the work: this host (`here`), the `fleet`, or the pool of that name.
+    `on` says who does the work: this host (`here`), the `fleet`, or the pool of that name; what a
+    run of the fleet waits for is said to the logger `millrace`.
     `set` gives parameters; `limit` takes only the first items of each input; `only` stops at one
     stage; `force` names stages to do anew; `retry` tries remembered failures again; `overwrite`
     replaces other files under the outputs' names. With `check`, failed items raise RunFailed after
@@ -61,7 +63,8 @@ def run_pipeline(
 def _on_fleet(order: Order) -> Outcome:
     from millrace.flows import fleet
 
-    outcome = fleet.watch(fleet.send(order))
+    log = logging.getLogger("millrace")
+    outcome = fleet.watch(fleet.send(order, say=log.info), say=log.warning)
     assert outcome is not None  # noqa: S101 - nothing stops this watch
     return outcome
 

@@ -83,10 +83,16 @@ def _conduct(run: Run, here: Settings) -> Outcome:
     from millrace.engine.fleet.alerting import alert
     from millrace.engine.fleet.conducting import fleet_conductor
     from millrace.engine.fleet.reading import load_fleet
+    from millrace.flows.fleet import outcome as told
 
     fleet = load_fleet(here.fleet)
     try:
         outcome = fleet_conductor(run, order, here, host, fleet).conduct()
+    except Relieved:
+        raise
+    except Exception:
+        alert(fleet, run, order, told(run))  # nobody may be watching a run that cannot go on
+        raise
     finally:
         with suppress(OSError):  # the run is what counts, not the page about it
             write_report(run, here)

@@ -5,19 +5,37 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from millrace.engine.conductor import Conductor
+from millrace.engine.dispatch import HereDesk
+from millrace.engine.errors import DocumentError
+from millrace.engine.fleet import conducting
 from millrace.engine.fleet.pools import Alerts
+from millrace.engine.hosts.devices import Host
+from millrace.engine.pipeline import load
 from millrace.engine.recording import server
 from millrace.engine.recording.alerts import tell
 from millrace.engine.recording.prefect import recording
-from millrace.engine.settings import settings
+from millrace.engine.runs import Order, Run, Runs
+from millrace.engine.settings import Settings, settings
+from millrace.flows import pipeline
+from tests.engine.fleet.fleets import STUDIO_AND_BURST
 
 RUN = "20261102-101010-abcd"
 VARIABLE = "MILLRACE_WEBHOOK"
+PIPELINE = """
+version: 1
+name: nightly
+inputs: {films: {files: "FOLDER/*.mp4"}}
+stages: {smaller: {uses: video.encode, each: films}}
+outputs: {films: {from: smaller, to: "out/{source.path}.mp4"}}
+"""
 
 
 class Hook:
@@ -133,3 +151,22 @@ def test_a_prefect_notification_block_is_told_the_same(recorded: server.Api, hoo
         missing = Alerts(on=("failed",), block="custom-webhook/no-such-block")
         (trouble,) = tell(missing, "failed", RUN, {})
         assert "no-such-block" in trouble
+
+
+def test_a_run_that_cannot_go_on_is_told_of(
+    hook: Hook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet = tmp_path / "pools.yaml"
+    fleet.write_text(STUDIO_AND_BURST + f"alerts: {{on: [failed], webhook: {VARIABLE}}}\n")
+    monkeypatch.setenv("MILLRACE_FLEET", str(fleet))
+
+    def here(run: Run, order: Order, at: Settings, host: Host, _: object) -> Conductor:
+        return Conductor(run, order, at, host, partial(HereDesk, run, host, dispatch=str))
+
+    monkeypatch.setattr(conducting, "fleet_conductor", here)
+    document = PIPELINE.replace("FOLDER", "nothing-here")
+    run = Runs(settings()).create(Order(pipeline=load(document), base=tmp_path, on="fleet"))
+    with pytest.raises(DocumentError, match="nothing-here"):
+        pipeline._conduct(run, settings())
+    assert [(told["kind"], told["run"]) for told in hook.got] == [("failed", run.id)]
+    assert "nothing-here" not in json.dumps(hook.got)
