@@ -161,7 +161,9 @@ def test_a_run_that_cannot_go_on_is_told_of(
     monkeypatch.setenv("MILLRACE_FLEET", str(fleet))
 
     def here(run: Run, order: Order, at: Settings, host: Host, _: object) -> Conductor:
-        return Conductor(run, order, at, host, partial(HereDesk, run, host, dispatch=str))
+        return Conductor(
+            run, order, at, host, partial(HereDesk, run, host, dispatch=lambda _: None)
+        )
 
     monkeypatch.setattr(conducting, "fleet_conductor", here)
     document = PIPELINE.replace("FOLDER", "nothing-here")
