@@ -158,6 +158,26 @@ def test_a_conductor_that_hangs_is_replaced_and_stops_when_it_comes_back(fleet: 
     assert done_once(run)
 
 
+def test_a_conductor_whose_machine_is_taken_away_hands_its_run_on(fleet: Fleet) -> None:
+    made = inputs(fleet, "handed", files=3)
+    (fleet.folder / "handed.yaml").write_text(document("handed", 1.0))
+    leaving = fleet.conductor()
+    fleet.worker("studio")
+    words = ["-m", "millrace", "run", "handed.yaml", "--on", "fleet", "--yes"]
+    watcher = fleet.start("run-handed", *words)
+    run = until(lambda: next((r for r in Runs(fleet.here).list() if _named(r, "handed")), None))
+    fleet.heard(run, "progress")
+    kill(watcher)  # so that nobody looks after the run but its conductor
+    leaving.terminate()
+    assert leaving.wait(60) == 0
+    fleet.conductor()
+
+    assert fleet.over(run, 300) == "succeeded"
+    assert events(run, "adopted", epoch=2)
+    assert out(fleet, "handed") == made
+    assert done_once(run)
+
+
 def test_two_runs_share_the_pools_and_the_urgent_one_goes_first(fleet: Fleet) -> None:
     low, high = inputs(fleet, "low", files=12), inputs(fleet, "high", files=4)
     fleet.worker("studio")
@@ -172,6 +192,10 @@ def test_two_runs_share_the_pools_and_the_urgent_one_goes_first(fleet: Fleet) ->
 
 def _nightly(fleet: Fleet) -> list[Run]:
     return [run for run in Runs(fleet.here).list() if run.order().scheduled == "nightly"]
+
+
+def _named(run: Run, name: str) -> bool:
+    return run.order().source.endswith(f"{name}.yaml")
 
 
 def _end(run: Run) -> float:

@@ -57,6 +57,7 @@ class Decider:
         self._journal = journal
         self._started, self._money, self._pool = started, money, pool
         self._priority = priority
+        self._pending: dict[str, int] = {}  # flow runs that wait in each pool, of all runs
         self._groups = Groups(fleet, forecaster)
         self._pieces: dict[str, Piece] = {}
         self._group_of: dict[str, Group] = {}
@@ -150,6 +151,7 @@ class Decider:
             busy[one.pool] = busy.get(one.pool, 0) + 1
             slots = max(1, self._fleet.pool(one.pool).slots)
             backlog[one.pool] = backlog.get(one.pool, 0.0) + one.backlog(now) / slots
+        self._pending = {name: o.pending for name, o in (seen.observed or {}).items()}
         found = snapshot(
             self._fleet,
             seen.observed,
@@ -190,6 +192,8 @@ class Decider:
             mine = [one for one in out if one.pool == pool.name]
             soon = [o for o in mine if o.began is not None and o.backlog(now) <= AHEAD_SECONDS]
             waiting = [one for one in mine if one.began is None]
+            if self._priority == "low" and self._pending.get(pool.name, 0) > len(waiting):
+                continue  # others wait there, and go first
             if self._queues(pool, mine) and not soon and not waiting:
                 free[pool.name] = 1
                 ahead.add(pool.name)
