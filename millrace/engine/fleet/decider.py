@@ -15,7 +15,7 @@ from millrace.engine.fleet.groups import Groups, pieces_of
 from millrace.engine.fleet.out import Out
 from millrace.engine.fleet.resolved import Fleet
 from millrace.engine.fleet.snapshot import PROCESS, snapshot, why_down
-from millrace.engine.fleet.strikes import Strikes
+from millrace.engine.fleet.strikes import Strikes, doubtful
 from millrace.engine.forecasts import Forecaster
 from millrace.engine.jobs import Pending
 from millrace.engine.journal import Journal
@@ -162,7 +162,7 @@ class Decider:
             at=time.time(),
         )
         pools = [self._wetted(p, now) for p in found.pools if self._pool in ("", p.name)]
-        return replace(found, pools=tuple(_doubtful(pools, strikes.doubted(now))))
+        return replace(found, pools=tuple(doubtful(pools, strikes.doubted(now))))
 
     def dried_up(self, pool: str, basis: str, now: float) -> bool:
         """Notes that no machine of a basis came; True when the pool has others to ask for."""
@@ -280,24 +280,3 @@ class Decider:
         if news != self._said:
             self._said = news
             self._journal.write("placed", **decision_record(decision, self._snapshot, groups))
-
-
-def _doubtful(pools: Sequence[PoolState], doubted: Mapping[str, frozenset[str]]) -> list[PoolState]:
-    """Returns the pools, each without the kinds it is doubted to be able to do, where there is
-    another that is up and not in doubt."""
-    return [
-        replace(
-            pool,
-            avoided=pool.avoided
-            | {
-                kind
-                for kind in doubted.get(pool.name, ())
-                if any(
-                    other.up and kind not in other.avoided | doubted.get(other.name, frozenset())
-                    for other in pools
-                    if other.name != pool.name
-                )
-            },
-        )
-        for pool in pools
-    ]

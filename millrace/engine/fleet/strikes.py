@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from millrace.engine.placement.model import PoolState
 from millrace.engine.retries import Trouble
 
 STRIKES = 3
@@ -69,3 +73,24 @@ class Strikes:
             if until > now:
                 found.setdefault(pool, set()).add(kind)
         return {pool: frozenset(kinds) for pool, kinds in found.items()}
+
+
+def doubtful(pools: Sequence[PoolState], doubted: Mapping[str, frozenset[str]]) -> list[PoolState]:
+    """Returns the pools, each without the kinds it is doubted to be able to do, where there is
+    another that is up and not in doubt."""
+    return [
+        replace(
+            pool,
+            avoided=pool.avoided
+            | {
+                kind
+                for kind in doubted.get(pool.name, ())
+                if any(
+                    other.up and kind not in other.avoided | doubted.get(other.name, frozenset())
+                    for other in pools
+                    if other.name != pool.name
+                )
+            },
+        )
+        for pool in pools
+    ]
