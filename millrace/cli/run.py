@@ -138,6 +138,7 @@ def _cancel_on_fleet(run: Run) -> None:
     left = fleet.stop(run)
     if left:
         typer.echo(f"still held for run {run.id}: {', '.join(left)}", err=True)
+        typer.echo("their workers do not answer; their machines may still be running", err=True)
         raise typer.Exit(1)
     if run.alive:
         _stopped(run)
