@@ -15,6 +15,7 @@ import typer
 
 from millrace.cli.display import Display
 from millrace.engine.outcome import Outcome
+from millrace.engine.reporting.tally import Tally
 from millrace.engine.reporting.words import count, counts, duration, safe
 from millrace.engine.runs import Order, Run
 
@@ -74,6 +75,8 @@ def _follow(run: Run, *, as_json: bool) -> int:
         )
         typer.echo(f"`millrace cancel {run.id}` stops it", err=True)
         return 0
+    for note in Tally(run.records()).notes:  # why it could not go on: nobody else says so here
+        typer.secho(safe(note), fg=_red(), err=True)
     if as_json:
         typer.echo(json.dumps(summary(outcome)))
     else:
