@@ -105,7 +105,8 @@ class Conductor:
 
     def _take_up(self) -> None:
         """Becomes the run's conductor. Only now is it certain what the one before has done."""
-        self._tenure = Tenure(self._run)
+        run = self._run
+        self._tenure = Tenure(run)
         self._earlier = self._reader.new()
         self._desk = self._desk_of(self._journal, self._forecaster)
         self._tickets = Tickets(
@@ -114,7 +115,7 @@ class Conductor:
             self._desk,
             self._tallies,
             self._supply,
-            lambda: self._run.stopping,
+            lambda: run.stopping,
         )
 
     def _conduct(self) -> Outcome:
@@ -160,9 +161,8 @@ class Conductor:
         with contextlib.suppress(StoreError):  # a full disk must not hide what came before
             self._journal.write("ended", **outcome.record())
         self._journal.close()
+        self._tenure.close()
         return outcome
-
-    # -- beginning and ending ------------------------------------------------------------------
 
     def _begin(self) -> None:
         self._history.resume(self._earlier)
@@ -183,6 +183,7 @@ class Conductor:
 
     def _leave(self) -> None:
         """Lets go of the run: what is out goes on, and the next conductor adopts it."""
+        self._tenure.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._desk.leave()
         self._measurer.close()
@@ -235,8 +236,6 @@ class Conductor:
             self._history.enter()
         for job, error in self._desk.settle(ended):
             self._tickets.lose(job.stage, job.item, job.job.key, error)
-
-    # -- items arriving ------------------------------------------------------------------------
 
     def _supply(self, source: str, item: Item, result: Item | None) -> None:
         """An input or stage has brought forth an item, or (None) failed to."""
