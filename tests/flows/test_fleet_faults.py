@@ -117,6 +117,7 @@ def test_a_server_that_is_killed_in_mid_run_and_comes_back_is_waited_for(fleet: 
     assert len(events(run, "closed")) > before
 
 
+@pytest.mark.soak
 def test_a_machine_that_is_taken_away_gives_its_batch_back_and_another_does_it(
     fleet: Fleet,
 ) -> None:

@@ -36,6 +36,8 @@ class Out:
     began: float | None = None
     sign: float = 0.0
     progress: dict[str, float] = field(default_factory=dict)  # units, by key
+    egress: float = 0.0  # price of a byte that comes home
+    carried: float = 0.0  # what bytes that came home have cost
     ahead: bool = False  # sent before its slot was free, so that it is ready by then
     turned: float = 0.0  # when its state last changed
     noted: bool = False  # that it has begun stands in the journal
@@ -101,7 +103,7 @@ class Out:
     ) -> tuple[str, str]:
         waited = now - self.sent
         if pool_down and waited > _HASTE_SECONDS:
-            return "stuck", f"{self.pool} is {pool_down}"
+            return "stuck", f"{self.pool}: {pool_down}"
         if self.state == "PENDING" and now - self.turned > patience.claim:
             return "stuck", f"a worker of {self.pool} claimed it and never began"
         if self.state in ("RUNNING", PRESUMED) and now - self.sign > patience.silence:
@@ -148,7 +150,8 @@ class Out:
             "basis": self.basis,
             "state": "unsent" if self.error else self._word,
             "held": round(held, 3),
-            "cost": round(held * self.price, 6),
+            "cost": round(held * self.price + self.carried, 6),
+            "egress": round(self.carried, 6),
         }
 
     @property
