@@ -30,7 +30,7 @@ Events, and the fields each carries beside `at` (seconds since the epoch), `stag
                                            it will be tried again
     moved         assignment, pool, why    taken back from a pool
     closed        assignment, pool, basis, state (completed|crashed|cancelled|revoked|unsent),
-                  held (seconds of a slot), cost
+                  held (seconds of a slot), cost, egress (of the cost, for bytes that came home)
     fetched       assignment, bytes, seconds      inputs came to a worker
     shipped       assignment, bytes, seconds      results left it
     collected     assignment, segment             how far its journal has been brought home

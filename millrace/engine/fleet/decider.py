@@ -222,6 +222,7 @@ class Decider:
             kind=first.node.stage.kind,
             seconds=sum(p.seconds for p in placed),
             start=pool.start if pool.cold else 0.0,
+            egress=pool.egress,
             sent=now,
             keys=frozenset(p.key for p in placed),
         )

@@ -133,6 +133,7 @@ class FleetDesk:
         if not out:
             return
         if record.event == "done":
+            out.carried += float(record.data.get("bytes", 0)) * out.egress
             self._strikes.done(out.pool, out.kind, key, now)
         elif record.event == "lost":
             code = str(record.data.get("code", ""))

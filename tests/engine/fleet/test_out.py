@@ -32,3 +32,11 @@ def test_what_the_server_only_presumes_dead_is_judged_by_its_own_signs_of_life()
     assert code == "silent"
     out.revoked = "nothing was heard of it"
     assert out.over
+
+
+def test_a_bill_holds_the_slot_and_every_byte_that_came_home() -> None:
+    out = replace(OUT, price=0.001, egress=1e-9, state="COMPLETED")
+    out.hear(10.0)
+    out.carried += 2_000_000 * out.egress
+    bill = out.bill(110.0)
+    assert (bill["held"], bill["cost"], bill["egress"]) == (100.0, 0.102, 0.002)
