@@ -10,13 +10,14 @@ from typing import Annotated
 import typer
 
 from millrace.cli.joining_machine import Asked, machine
+from millrace.cli.options import PoolName
 from millrace.engine.fleet.pools import Basis
 from millrace.engine.fleet.resolved import Fleet
 from millrace.engine.settings import Settings, settings
 
 
 def join(
-    pool: Annotated[str, typer.Argument(metavar="POOL", help="The pool the machine works for.")],
+    pool: PoolName,
     cloud: Annotated[
         bool,
         typer.Option("--cloud-init/--shell", help="User data for a cloud, or a script (default)."),

@@ -28,6 +28,30 @@ def complete_what(incomplete: str) -> list[str]:
     return kinds + sorted(name for name in found if name.startswith(incomplete))
 
 
+def complete_pools(incomplete: str) -> list[str]:
+    """Returns the pools of the fleet that begin so, none where the fleet cannot be read."""
+    return [name for name in _pools() if name.startswith(incomplete)]
+
+
+def complete_places(incomplete: str) -> list[str]:
+    """Returns what `--on` takes and begins so."""
+    working = (name for name, runs in _pools().items() if runs == "work")
+    return [name for name in ("here", "fleet", *working) if name.startswith(incomplete)]
+
+
+def _pools() -> dict[str, str]:
+    """Returns what each pool of the fleet runs."""
+    from millrace.engine.errors import UsageError
+    from millrace.engine.fleet.reading import read_fleet
+    from millrace.engine.settings import settings
+
+    try:
+        fleet = read_fleet(settings().fleet).fleet
+    except UsageError:
+        return {}
+    return {name: pool.spec.runs for name, pool in fleet.pools.items()} if fleet else {}
+
+
 RunName = Annotated[
     str,
     typer.Argument(
@@ -70,7 +94,20 @@ Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace other files that have an output's name.")
 ]
 On = Annotated[
-    str, typer.Option("--on", help="Who does the work: here, fleet, or the name of a pool.")
+    str,
+    typer.Option(
+        "--on",
+        help="Who does the work: here, fleet, or the name of a pool.",
+        autocompletion=complete_places,
+    ),
+]
+PoolName = Annotated[
+    str,
+    typer.Argument(
+        metavar="POOL",
+        help="The pool the machine works for.",
+        autocompletion=complete_pools,
+    ),
 ]
 Priority = Annotated[
     Literal["high", "normal", "low"],

@@ -22,14 +22,6 @@ FleetFile = Annotated[
 Watch = Annotated[bool, typer.Option("--watch", "-w", help="Show it again every few seconds.")]
 
 
-def complete_pools(incomplete: str) -> list[str]:
-    """Returns the pools of the fleet that begin so, none where the fleet cannot be read."""
-    from millrace.engine.fleet.reading import read_fleet
-
-    fleet = read_fleet(settings().fleet).fleet
-    return [name for name in fleet.pools if name.startswith(incomplete)] if fleet else []
-
-
 def complete_workloads(incomplete: str) -> list[str]:
     """Returns the workloads that begin so."""
     return [name for name in WORKLOADS if name.startswith(incomplete)]

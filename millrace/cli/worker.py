@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from millrace.cli.options import PoolName
 from millrace.engine.fleet.pools import Basis
 from millrace.engine.recording.prefect import recording
 from millrace.engine.settings import Settings, settings
@@ -31,7 +32,7 @@ def register(app: typer.Typer) -> None:
 
 
 def start(
-    pool: Annotated[str, typer.Argument(help="The pool this machine works for.")],
+    pool: PoolName,
     basis: Annotated[
         Basis | None,
         typer.Option(help="How this machine is paid for: own, reserved, on_demand or spot."),

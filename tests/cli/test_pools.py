@@ -12,7 +12,7 @@ import typer
 from click.testing import Result
 from typer.testing import CliRunner
 
-from millrace.cli import pools
+from millrace.cli import options, pools
 from millrace.engine.errors import DocumentError, UsageError
 from millrace.engine.ledger import Ledger, Row
 from millrace.engine.settings import settings
@@ -143,8 +143,9 @@ def test_pools_without_a_fleet_says_how_to_get_one() -> None:
 
 
 def test_names_are_completed(shipped: Path) -> None:
-    assert pools.complete_pools("b") == ["box", "burst"]
+    assert options.complete_pools("b") == ["box", "burst"]
+    assert options.complete_places("") == ["here", "fleet", "studio", "box", "burst"]
     assert pools.complete_workloads("d") == ["documents"]
     assert pools.complete_devices("rtx-4") == ["rtx-4070-ti", "rtx-4090"]
     shipped.unlink()
-    assert pools.complete_pools("") == []
+    assert options.complete_pools("") == []

@@ -123,16 +123,6 @@ class Groups:
         )
 
 
-def group_of(node: Node, cut: Cut, label: Label, fleet: Fleet, forecaster: Forecaster) -> Group:
-    """Returns the group of an item's batches in a stage.
-
-    Its speeds are of every pool that takes work: from what that pool did, else from what such a
-    device did anywhere, else the kind's own prior, however fast the device may be. A figure that
-    nobody measured is not made up; `Speed.source` says which it is.
-    """
-    return Groups(fleet, forecaster).of(node, cut, label)
-
-
 def pieces_of(
     group: Group,
     node: Node,

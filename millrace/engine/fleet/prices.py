@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterator, Mapping
 
-from millrace.engine.fleet.pools import GIB, Basis, Exchange, FleetSpec, Own, PoolSpec, Prices, Rate
+from millrace.engine.fleet.pools import GIB, Basis, Exchange, Own, PoolSpec, Prices, Rate
 from millrace.engine.placement.model import Offer
 
 STALE_DAYS = 90
@@ -64,16 +64,3 @@ def age(date: datetime.date, today: datetime.date) -> int | None:
     """Returns the days since `date` when they are too many, None while the figure is fresh."""
     days = (today - date).days
     return days if days > STALE_DAYS else None
-
-
-def stale(fleet: FleetSpec, today: datetime.date) -> Iterator[str]:
-    """Yields a line for every price and exchange rate that is too old to be relied on."""
-    for name, pool in fleet.pools.items():
-        dated = {basis.replace("_", "-"): price.date for basis, price in listed(pool.prices)}
-        dated |= {"egress": pool.egress.date} if pool.egress is not None else {}
-        for basis, date in dated.items():
-            if days := age(date, today):
-                yield f"the {basis} price of the pool {name!r} is {days} days old"
-    for currency, exchange in fleet.exchange.items():
-        if days := age(exchange.date, today):
-            yield f"the exchange rate of {currency} is {days} days old"

@@ -1,12 +1,11 @@
 """A fleet as the rest of Millrace uses it: pools with their devices, money in one currency.
 
 fleet = load_fleet(settings().fleet)
-fleet.pools["burst"].vram, fleet.offers("burst"), fleet.floor_label("/srv/films/a.mp4")
+fleet.pools["burst"].vram, fleet.offers("burst"), fleet.floors().of_path("/srv/films/a.mp4")
 """
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,6 @@ from millrace.engine.fleet.catalogue import DeviceClass
 from millrace.engine.fleet.pools import HOME, Alerts, FleetSpec, PoolSpec, StoreSpec
 from millrace.engine.labels import Label
 from millrace.engine.placement.model import Offer
-from millrace.engine.remote import is_remote
 
 if TYPE_CHECKING:
     from millrace.engine.fleet.labelling import Floors
@@ -89,16 +87,6 @@ class Fleet:
 
         return Floors(self.spec.floors, self.path.absolute().parent)
 
-    def floor_label(self, path_or_url: str | Path) -> Label | None:
-        """Returns the least label a file or URL must have, None when no floor holds it.
-
-        Links are followed; a relative path starts from the current folder.
-        """
-        floors = self.floors()
-        remote = is_remote(str(path_or_url))
-        label = floors.of_url(str(path_or_url)) if remote else floors.of_path(path_or_url)
-        return label if label > Label.PUBLIC else None
-
     def pool(self, name: str) -> Pool:
         """Returns a pool. Raises UsageError, naming the nearest, when there is none."""
         if name not in self.pools:
@@ -119,10 +107,6 @@ class Fleet:
             )
         return pool
 
-    def pools_named(self, *names: str) -> tuple[Pool, ...]:
-        """Returns these pools, all of them for no name. Raises UsageError for an unknown one."""
-        return tuple(self.pool(name) for name in names or self.pools)
-
     def pools_using(self, store: str) -> tuple[Pool, ...]:
         """Returns the pools that exchange work through a store."""
         return tuple(pool for pool in self.pools.values() if pool.spec.store == store)
@@ -137,10 +121,6 @@ class Fleet:
         """The pool that runs conductors, None when none does."""
         found = [pool for pool in self.pools.values() if pool.spec.runs == "conductors"]
         return found[0] if found else None
-
-    def stale_prices(self, today: datetime.date | None = None) -> tuple[str, ...]:
-        """Returns a line for every price and exchange rate older than 90 days, for plans."""
-        return tuple(prices.stale(self.spec, today or datetime.date.today()))
 
     def in_currency(self, amount: float, currency: str) -> float:
         """Returns an amount in the fleet's currency. Raises UsageError without exchange rate."""

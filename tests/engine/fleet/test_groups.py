@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from millrace.engine.expansion import Cut, Node, cut_item, nodes
-from millrace.engine.fleet.groups import Groups, choose_device, chooser, group_of, pieces_of
+from millrace.engine.fleet.groups import Groups, choose_device, chooser, pieces_of
 from millrace.engine.fleet.resolved import Fleet
 from millrace.engine.fleet.snapshot import snapshot
 from millrace.engine.forecasts import START_SECONDS, Forecaster
@@ -117,7 +117,7 @@ def test_alike_items_are_one_group_with_a_speed_on_every_pool(
         Label.INTERNAL,
         "cpu",
     )
-    assert one == group_of(node, cut(node, fleet), Label.INTERNAL, fleet, forecaster)
+    assert one == Groups(fleet, forecaster).of(node, cut(node, fleet), Label.INTERNAL)
 
 
 def test_speeds_are_what_each_pool_did_then_what_such_a_device_did_then_the_kind_s_own_guess(
@@ -239,7 +239,7 @@ def test_pieces_weigh_their_share_of_the_file_and_their_join_what_the_parts_weig
     node: Node, fleet: Fleet, forecaster: Forecaster
 ) -> None:
     found = cut(node, fleet, item(size=2500), role=item("side", size=1000))
-    group = group_of(node, found, found.label, fleet, forecaster)
+    group = Groups(fleet, forecaster).of(node, found, found.label)
     *parts, join = pieces_of(group, node, found)
     assert [(p.load, p.bytes_in, p.bytes_out) for p in parts] == [
         (1000, 1400, 1000),
@@ -255,6 +255,6 @@ def test_an_item_of_one_batch_is_one_piece(
     node: Node, fleet: Fleet, forecaster: Forecaster
 ) -> None:
     found = cut(node, fleet, item(size=10))
-    group = group_of(node, found, found.label, fleet, forecaster)
+    group = Groups(fleet, forecaster).of(node, found, found.label)
     (piece,) = pieces_of(group, node, found)
     assert (piece.key, piece.load, piece.bytes_in, piece.bytes_out) == (found.key, 10, 10, 10)

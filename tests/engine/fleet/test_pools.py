@@ -145,25 +145,7 @@ def test_times_are_seconds_or_written_with_a_unit(tmp_path: Path) -> None:
     assert (spec.start, spec.latency) == (180, 0.05)
 
 
-def test_a_plan_can_say_which_prices_are_old(fleet: Fleet) -> None:
-    assert fleet.stale_prices(TODAY) == ()
-    later = fleet.stale_prices(datetime.date(2027, 2, 1))  # 92 days after 1, 73 after 20 November
-    assert later == (
-        "the own price of the pool 'conductor' is 92 days old",
-        "the own price of the pool 'studio' is 92 days old",
-        "the reserved price of the pool 'burst' is 92 days old",
-        "the on-demand price of the pool 'burst' is 92 days old",
-        "the spot price of the pool 'burst' is 92 days old",
-        "the egress price of the pool 'burst' is 92 days old",
-    )
-    assert "the exchange rate of USD is 100 days old" in fleet.stale_prices(
-        datetime.date(2027, 2, 28)
-    )
-
-
 def test_pools_are_found_by_name_store_and_purpose(fleet: Fleet) -> None:
-    assert [pool.name for pool in fleet.pools_named()] == ["conductor", "studio", "burst"]
-    assert [pool.name for pool in fleet.pools_named("burst")] == ["burst"]
     assert [pool.name for pool in fleet.pools_using("home")] == ["conductor", "studio"]
     assert [pool.name for pool in fleet.workers] == ["studio", "burst"]
     assert fleet.conductors is fleet.pool("conductor")
@@ -171,7 +153,7 @@ def test_pools_are_found_by_name_store_and_purpose(fleet: Fleet) -> None:
     with pytest.raises(UsageError, match="the pool conductor runs conductors and takes no work"):
         fleet.worker("conductor")
     with pytest.raises(UsageError, match="no pool is called 'bursts'; did you mean 'burst'"):
-        fleet.pools_named("bursts")
+        fleet.pool("bursts")
     with pytest.raises(UsageError, match="no exchange rate for GBP"):
         fleet.in_currency(1, "GBP")
 
@@ -197,34 +179,34 @@ def test_a_floor_holds_what_lies_below_it_however_it_is_named(tmp_path: Path) ->
     (tmp_path / "secret" / "x.mp4").touch()
     (tmp_path / "open" / "link").symlink_to(tmp_path / "secret")
     (tmp_path / "secret" / "out").symlink_to(tmp_path / "open")
-    fleet = written(tmp_path, FLEET + FLOORS)
+    floors = written(tmp_path, FLEET + FLOORS).floors()
     restricted = [
         "secret/x.mp4", "secret", "secret/not/there.mp4", "films/a/raw/1.exr", "open/link/x.mp4",
         "open/../secret/x.mp4", "secret/out/a.mp4", ".//secret/./x.mp4",
     ]  # fmt: skip
     for path in restricted:
-        assert fleet.floor_label(f"{tmp_path}/{path}") is Label.RESTRICTED, path
+        assert floors.of_path(f"{tmp_path}/{path}") is Label.RESTRICTED, path
     for path in ("open/a.mp4", "secrets/x.mp4", "films/a/rough/1.exr"):
-        assert fleet.floor_label(tmp_path / path) is Label.INTERNAL, path
-    assert fleet.floor_label("/elsewhere/secret/x.mp4") is None
+        assert floors.of_path(tmp_path / path) is Label.INTERNAL, path
+    assert floors.of_path("/elsewhere/secret/x.mp4") is Label.PUBLIC
     for url in (
         "s3://acme/secret/a",
         "S3://acme/secret",
         "s3://acme/x/../secret/a",
         "s3a://acme//secret/a",
     ):
-        assert fleet.floor_label(url) is Label.RESTRICTED, url
-    assert fleet.floor_label("s3://acme/secrets/a") is None
+        assert floors.of_url(url) is Label.RESTRICTED, url
+    assert floors.of_url("s3://acme/secrets/a") is Label.PUBLIC
 
 
 def test_a_relative_path_is_on_the_floor_of_the_current_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "secret").mkdir()
-    fleet = written(tmp_path, FLEET + FLOORS)
+    floors = written(tmp_path, FLEET + FLOORS).floors()
     monkeypatch.chdir(tmp_path / "secret")
-    assert fleet.floor_label("a.mp4") is Label.RESTRICTED
-    assert fleet.floor_label(os.curdir) is Label.RESTRICTED
+    assert floors.of_path("a.mp4") is Label.RESTRICTED
+    assert floors.of_path(os.curdir) is Label.RESTRICTED
 
 
 def test_the_fleet_that_ships_works_as_it_stands(repository: Path) -> None:
