@@ -49,7 +49,7 @@ def extracted(
 
 
 def options(
-    covers: Sequence[Stream], paths: Sequence[Path], first: int, number: int
+    covers: Sequence[Stream], paths: Sequence[Path], first: int, number: str
 ) -> ffmpeg.Options:
     """Returns the options that attach the pictures as streams `first` and following.
 
