@@ -13,6 +13,7 @@ from millrace.engine.fleet.decisions import decision_record
 from millrace.engine.fleet.eye import Seen
 from millrace.engine.fleet.groups import Groups, pieces_of
 from millrace.engine.fleet.out import Out
+from millrace.engine.fleet.pools import HOME
 from millrace.engine.fleet.resolved import Fleet
 from millrace.engine.fleet.snapshot import PROCESS, snapshot, why_down
 from millrace.engine.fleet.strikes import Strikes, doubtful
@@ -81,6 +82,16 @@ class Decider:
         if seen.observed is None or pool not in seen.observed:
             return ""
         return why_down(self._fleet.pool(pool), seen.observed[pool])
+
+    def state(self, out: Out, seen: Seen) -> str:
+        """Returns the state of an assignment's flow run. Where it has begun it is the one before
+        while the pool's store is out of reach: what it left is not home yet, and would be done
+        again."""
+        pool = self._fleet.pools.get(out.pool)
+        store = pool.spec.store if pool and out.began is not None else HOME
+        if store != HOME and seen.unreachable.keys() & {store, ""}:
+            return out.state
+        return seen.states.get(out.flow_run, out.state)
 
     def decide(
         self,

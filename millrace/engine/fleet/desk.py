@@ -153,7 +153,7 @@ class FleetDesk:
         if self._run.stopping and not self._stopped:
             self._stop()
         for out in self._out.values():
-            out.told(seen.states.get(out.flow_run, out.state), now)
+            out.told(self._decider.state(out, seen), now)
             self._note_begin(out)
             if out.abandoned(now, self._patience):
                 self._threads.submit(self._sender.let_go, out)
