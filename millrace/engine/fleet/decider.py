@@ -196,7 +196,9 @@ class Decider:
         """
         free = {pool.name: pool.free for pool in self._snapshot.pools}
         ahead = set()
-        out = [one for one in outs if not one.revoked]
+        every = list(outs)
+        out = [one for one in every if not one.revoked]
+        held = {one.pool for one in every if one.revoked and one.began is not None}
         for pool in self._snapshot.pools:
             if pool.free or not pool.up or self._fleet.pool(pool.name).spec.type != PROCESS:
                 continue
@@ -205,7 +207,7 @@ class Decider:
             waiting = [one for one in mine if one.began is None]
             if self._priority == "low" and self._pending.get(pool.name, 0) > len(waiting):
                 continue  # others wait there, and go first
-            if self._queues(pool, mine) and not soon and not waiting:
+            if pool.name not in held and self._queues(pool, mine) and not soon and not waiting:
                 free[pool.name] = 1
                 ahead.add(pool.name)
             if len(soon) > len(waiting):
