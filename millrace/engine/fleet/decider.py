@@ -157,8 +157,8 @@ class Decider:
         backlog: dict[str, float] = {}
         busy: dict[str, int] = {}
         for one in out:
-            if one.revoked and one.began is None:
-                continue  # nobody has it, and nobody will
+            if one.pool not in self._fleet.pools or (one.revoked and one.began is None):
+                continue  # an adopted one's pool is gone; or nobody has it, and nobody will
             busy[one.pool] = busy.get(one.pool, 0) + 1
             slots = max(1, self._fleet.pool(one.pool).slots)
             backlog[one.pool] = backlog.get(one.pool, 0.0) + one.backlog(now) / slots
@@ -177,6 +177,8 @@ class Decider:
 
     def dried_up(self, pool: str, basis: str, now: float) -> bool:
         """Notes that no machine of a basis came; True when the pool has others to ask for."""
+        if pool not in self._fleet.pools:
+            return True  # an adopted one's pool is declared no more: any other will do
         others = {o.basis for o in self._fleet.offers(pool)} - {basis}
         if others:
             self._dry[pool, basis] = now + DRY_SECONDS

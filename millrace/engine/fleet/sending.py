@@ -64,7 +64,7 @@ class Sender:
 
     def take_back(self, out: Out) -> None:
         """Tells everybody that an assignment is no longer wanted. What was committed stays."""
-        with contextlib.suppress(MillraceError):
+        with contextlib.suppress(MillraceError, KeyError):  # its pool may be declared no more
             self._roads[out.pool].revoke(self._run, out.id)
         if out.flow_run:
             with contextlib.suppress(MillraceError):
@@ -77,7 +77,7 @@ class Sender:
 
     def stop(self, out: Out) -> None:
         """Asks an assignment to end because the run is to stop."""
-        with contextlib.suppress(MillraceError):
+        with contextlib.suppress(MillraceError, KeyError):
             self._roads[out.pool].stop(self._run)
         if out.began is None and out.flow_run:
             with contextlib.suppress(MillraceError):

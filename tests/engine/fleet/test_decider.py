@@ -1,4 +1,4 @@
-"""What a conductor believes of an assignment while its pool's store cannot be read."""
+"""What a conductor believes of an assignment whose store or pool is gone."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ import pytest
 from millrace.engine.fleet.decider import Decider
 from millrace.engine.fleet.eye import Seen
 from millrace.engine.fleet.out import Out
+from millrace.engine.fleet.strikes import Strikes
 from millrace.engine.forecasts import Forecaster
 from millrace.engine.journal import Journal
 from millrace.engine.pipeline import load
+from millrace.engine.retries import Retries
 from millrace.engine.settings import settings
 from tests.engine.fleet.fleets import fleet
 
@@ -69,3 +71,15 @@ def test_what_has_ended_is_not_over_before_its_results_can_be_fetched(
     assert decider.state(out("burst"), Seen(states=states, unreachable={"other": "away"})) == (
         "COMPLETED"
     )
+
+
+def test_an_adopted_assignment_of_a_pool_that_is_declared_no_more_stops_no_decision(
+    decider: Decider,
+) -> None:
+    decision = decider.decide(
+        [], [out("sold")], Seen(states={"f": "RUNNING"}), Retries(), Strikes()
+    )
+    assert decision.placed == ()
+    assert decider.state(out("sold"), Seen(states={"f": "COMPLETED"})) == "COMPLETED"
+    assert decider.free([out("sold")], 5.0)[0].keys() == {"studio", "gpus", "burst", "rented"}
+    assert decider.dried_up("sold", "own", 5.0)
