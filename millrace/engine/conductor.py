@@ -135,9 +135,9 @@ class Conductor:
             self._leave()
             raise
         except BaseException as error:
-            if isinstance(error, MillraceError):
-                with contextlib.suppress(StoreError):
-                    self._journal.write("note", text=f"the run could not go on: {error.message}")
+            why = getattr(error, "message", repr(error))
+            with contextlib.suppress(StoreError):
+                self._journal.write("note", text=f"the run could not go on: {why}")
             self._give_up()
             self._end(began, complete=False)
             raise

@@ -39,6 +39,7 @@ class Ticket:
     since: float = 0.0
     over: bool = False
     worked: bool = False
+    early: list[Record] = field(default_factory=list)  # heard before the item was considered
 
 
 class Tickets:
@@ -85,6 +86,9 @@ class Tickets:
         self._journal.write("cut", name, item, batches=batches, units=cut.work.units, why=why)
         ticket.worked = True
         self._pursue(ticket, found)
+        early, ticket.early = ticket.early, []
+        for record in early:
+            self.heed(record)
 
     def _pursue(self, ticket: Ticket, found: Found) -> None:
         """Puts on the desk what is left to do of a ticket."""
@@ -100,9 +104,15 @@ class Tickets:
     # -- what came of assignments --------------------------------------------------------------
 
     def heed(self, record: Record) -> None:
-        """Takes in what a record tells of a batch: done, failed or lost."""
+        """Takes in what a record tells of a batch: done, failed or lost.
+
+        What an earlier conductor sent may be answered while this one still measures the item.
+        """
         ticket = self._tickets.get((record.stage, record.item))
         if ticket is None or ticket.over:
+            return
+        if ticket.cut is None:
+            ticket.early.append(record)
             return
         key = record.data["key"]
         self._desk.answered(record)
