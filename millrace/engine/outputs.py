@@ -10,10 +10,12 @@ from millrace.engine.deliver import deliver
 from millrace.engine.document import templates
 from millrace.engine.document.parameters import at_home
 from millrace.engine.errors import BadInput, DocumentError, ItemError
+from millrace.engine.fleet.ceilings import ceilings_of
 from millrace.engine.items import Item, printable
 from millrace.engine.journal import Journal
 from millrace.engine.pipeline import Output
 from millrace.engine.runs import Order
+from millrace.engine.settings import Settings, settings
 from millrace.engine.store import Store
 
 _SHOWN = 10
@@ -22,8 +24,18 @@ _SHOWN = 10
 class Outputs:
     """Delivers what stages bring forth under the names a person asked for."""
 
-    def __init__(self, order: Order, run: str, store: Store, journal: Journal) -> None:
+    def __init__(
+        self,
+        order: Order,
+        run: str,
+        store: Store,
+        journal: Journal,
+        here: Settings | None = None,
+    ) -> None:
+        """Nothing goes above the ceilings of the fleet that `here` (default: this host's settings)
+        names. Raises DocumentError where that is declared and wrong."""
         self._order, self._run, self._store, self._journal = order, run, store, journal
+        self._ceilings = ceilings_of(here or settings())
         pipeline = order.pipeline
         self._outputs = {
             name: output
@@ -101,6 +113,7 @@ class Outputs:
             path = Path()
             try:
                 path = self.path(output, item)
+                self._ceilings.check(path, item.label)
                 status = deliver(self._store, item.artifact, path, overwrite=self._order.overwrite)
             except ItemError as error:
                 failures.append(error)

@@ -132,7 +132,7 @@ def _file_system(scheme: str, url: str, options: dict[str, Any]) -> Any:
             f"a {scheme}:// store needs a package that is not installed: {error}",
             hint="install millrace[s3] for s3://, [gcs] for gs://, [azure] for abfs://",
         ) from None
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever the package makes of bad configuration
         raise StoreError(
             f"the store {url} cannot be opened: {type(error).__name__}",
             hint="check this machine's credentials for it, in its environment",
