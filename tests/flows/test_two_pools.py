@@ -17,10 +17,11 @@ import pytest
 
 from millrace.engine.runs import Run
 from millrace.engine.settings import Settings
+from tests.flows.canary import Watch
 from tests.flows.fleet import events, until
-from tests.flows.two_pools import TwoPools, Watch, two_pools
+from tests.flows.two_pools import TwoPools, two_pools
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 DIVIDED = """
 version: 1

@@ -17,15 +17,14 @@ import json
 import secrets
 import shutil
 import subprocess
-import threading
 import urllib.error
 import urllib.request
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from millrace.engine.labels import Label
 from millrace.engine.recording import server
@@ -264,37 +263,3 @@ def two_pools(server_home: Settings, folder: Path) -> Iterator[TwoPools]:
             yield made
         finally:
             made.close()
-
-
-class Watch(threading.Thread):
-    """While entered, looks through a folder again and again for words, in names and in bytes.
-
-    `seen` are the words that were ever there.
-    """
-
-    def __init__(self, folder: Path, words: Iterable[bytes]) -> None:
-        super().__init__(daemon=True)
-        self._folder, self._words = folder, list(words)
-        self._over = threading.Event()
-        self.seen: set[bytes] = set()
-        self.looks = 0
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._over.set()
-        self.join()
-
-    def run(self) -> None:
-        """Looks until it is over."""
-        while not self._over.wait(0.2):
-            for path in self._folder.rglob("*"):
-                self._look(path)
-            self.looks += 1
-
-    def _look(self, path: Path) -> None:
-        with suppress(OSError):
-            text = str(path).encode() + (path.read_bytes() if path.is_file() else b"")
-            self.seen |= {word for word in self._words if word in text}

@@ -258,6 +258,15 @@ def _print(batch: Batch, out: Path) -> Result:
     return _result(batch, _written(batch, out / f"{batch.key}.txt"))
 
 
+def _confess(batch: Batch, out: Path) -> None:
+    """Says what it knows wherever a kind can: on its output, through a tool, in its error."""
+    text = f"{batch.item.name}: {batch.item.path.read_text()}"
+    print(text)
+    sys.stderr.write(text)
+    run(["cat", str(batch.item.path)], cwd=out)
+    raise RuntimeError(text)
+
+
 def _environment(batch: Batch, out: Path) -> Result:
     tool = run(["env"], cwd=out).stdout
     path = out / "env.txt"
@@ -299,6 +308,7 @@ _FAULTS: dict[str, Callable[[Batch, Path], Result | Failure | None]] = {
     "garbage": _garbage,
     "print": _print,
     "environment": _environment,
+    "confess": _confess,
     "same": lambda b, o: _result(b, _written(b, o / "same.txt")),
     "not-a-result": lambda b, o: "hello",  # type: ignore[dict-item,return-value]
 }
