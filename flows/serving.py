@@ -45,8 +45,9 @@ def serve(station: Station, duty: Duty, settings: Settings, say: Callable[[str],
     """Works for a pool until SIGTERM or SIGINT, or as `duty` says. Call inside `recording(...)`.
 
     `say` hears what a person should know. What killed assignments have left on this host is removed
-    first. Raises UsageError when there is no such pool.
+    first. Raises UsageError when there is no such pool, and what `Place.open` raises.
     """
+    _place(settings)  # one that never can be reached is told now, and not to each assignment
     if settings.exchange:  # else the store is the conductor's own, and nothing there is left over
         sweep(settings)
     anyio.run(_serve, station, duty, settings, say)

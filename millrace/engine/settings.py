@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import platformdirs
-from pydantic import ByteSize, TypeAdapter
+from pydantic import ByteSize, TypeAdapter, ValidationError
 
 from millrace.engine.errors import UsageError
 from millrace.engine.labels import Label
@@ -87,6 +87,11 @@ def settings() -> Settings:
         price = float(os.environ.get("MILLRACE_EUR_PER_HOUR") or "0.06")
         cache = TypeAdapter(ByteSize).validate_python(os.environ.get("MILLRACE_CACHE") or "20 GiB")
         slots = int(os.environ.get("MILLRACE_SLOTS") or "0")
+    except ValidationError:
+        raise UsageError(
+            f"MILLRACE_CACHE is no size: {os.environ['MILLRACE_CACHE']!r}",
+            hint="for example MILLRACE_CACHE='20 GiB'",
+        ) from None
     except ValueError as error:
         raise UsageError(f"the environment is wrong: {error}") from error
     return Settings(

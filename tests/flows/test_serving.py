@@ -10,11 +10,17 @@ from pathlib import Path
 import pytest
 
 from millrace.cli import worker
+from millrace.engine.errors import UsageError
 from millrace.engine.labels import Label
 from millrace.engine.settings import Settings
 from millrace.flows import serving
 from millrace.flows.serving import Duty, serve
 from millrace.flows.worker import Station
+
+
+def ignore(text: str) -> None:
+    """What a worker says is not of interest here."""
+
 
 STATION = Station(pool="burst", name="w", home=Path())
 
@@ -44,15 +50,25 @@ def leavings(home: Path) -> Path:
 @pytest.mark.usefixtures("works")
 def test_a_worker_removes_at_its_start_what_a_killed_assignment_has_left(home: Path) -> None:
     left = leavings(home)
-    serve(STATION, Duty(), Settings(home, Label.PUBLIC, 0.06, exchange="s3://x"), lambda text: None)
+    serve(STATION, Duty(), Settings(home, Label.PUBLIC, 0.06, exchange=f"{home}/x"), ignore)
     assert not left.parents[2].exists()
 
 
 @pytest.mark.usefixtures("works")
 def test_a_worker_in_the_conductors_store_removes_nothing_of_a_run(home: Path) -> None:
     left = leavings(home)
-    serve(STATION, Duty(), Settings(home, Label.PUBLIC, 0.06), lambda text: None)
+    serve(STATION, Duty(), Settings(home, Label.PUBLIC, 0.06), ignore)
     assert left.exists()
+
+
+@pytest.mark.parametrize("url", ["nowhere://x", "s3://key:secret@bucket/x", "relative/folder"])
+def test_a_worker_with_an_exchange_that_is_none_does_not_begin(
+    works: list[dict[str, str]], home: Path, url: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        serve(STATION, Duty(), Settings(home, Label.PUBLIC, 0.06, exchange=url), ignore)
+    assert "secret" not in str(caught.value)
+    assert works == []
 
 
 def test_a_worker_names_its_home_and_fleet_in_full_for_what_starts_elsewhere(
