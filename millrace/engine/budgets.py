@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from millrace.engine import spells
 from millrace.engine.cost import Money, quantity
+from millrace.engine.errors import StoreError
 from millrace.engine.fleet.resolved import Fleet
 from millrace.engine.journal import Reader, Record
 from millrace.engine.ledger import Ledger
@@ -108,7 +109,7 @@ class Budget:
         self._mine = _Watched(Reader(run.journal))
         self._others: dict[str, _Watched] = {}
         self._settled: set[str] = set()
-        self._past = 0.0
+        self._past, self._read = 0.0, False  # what the ledger said, and whether it ever did
         self._looked = float("-inf")
 
     @property
@@ -121,7 +122,8 @@ class Budget:
 
         `committed` is what holding the slots that are out will cost from now on, as the desk sees
         it; where it is more than was predicted, it counts. Raises StoreError when the ledger that
-        the fleet's month is summed from cannot be read, ValueError for a journal without prices.
+        the fleet's month is summed from could never be read, ValueError for a journal without
+        prices.
         """
         if not self.limited:
             return None
@@ -149,14 +151,25 @@ class Budget:
         if now - self._looked >= _LOOK_SECONDS:
             self._looked = now
             self._find_others()
-            sums = Ledger(self._settings.ledger).spent(
-                since=since, pools=list(self._fleet.pools), without=[self._run.id, *self._others]
-            )
-            self._past = sum(self._fleet.in_currency(m.amount, m.currency) for m in sums)
+            self._past = self._summed(since)
         found = [
             spending(other.look(), self._fleet, now, since=since) for other in self._others.values()
         ]
         return self._past + sum(one.committed for one in found)
+
+    def _summed(self, since: float) -> float:
+        """Returns what the ledger says of the month; what it said last while it is away: what this
+        run has spent since is in its own journal."""
+        try:
+            sums = Ledger(self._settings.ledger).spent(
+                since=since, pools=list(self._fleet.pools), without=[self._run.id, *self._others]
+            )
+        except StoreError:
+            if self._read:
+                return self._past
+            raise
+        self._read = True
+        return sum(self._fleet.in_currency(m.amount, m.currency) for m in sums)
 
     def _find_others(self) -> None:
         """Finds the runs whose journals tell more than the ledger does yet."""

@@ -190,6 +190,17 @@ def test_a_ledger_that_cannot_be_read_is_not_taken_for_an_empty_one(till: Till) 
         till.budget(run).left()
 
 
+def test_a_ledger_that_goes_away_later_ends_no_run(till: Till) -> None:
+    till.month = "{amount: 10, currency: EUR}"
+    budget = till.budget(till.run())
+    before = budget.left()
+    assert before and before.amount == 10
+    till.here.ledger.parent.mkdir(parents=True, exist_ok=True)
+    till.here.ledger.write_bytes(b"this is no database" * 300)
+    till.clock += 60
+    assert budget.left() == before
+
+
 @pytest.mark.parametrize("price", [float("nan"), -1.0])
 def test_a_price_that_cannot_be_is_no_price(till: Till, price: float) -> None:
     run = till.run("10 EUR")
