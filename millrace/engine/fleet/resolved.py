@@ -22,6 +22,9 @@ from millrace.engine.placement.model import Offer
 if TYPE_CHECKING:
     from millrace.engine.fleet.labelling import Floors
 
+CONDUCTORS = 8
+"""Runs that one machine of the conductors' pool conducts at a time, where nothing is declared."""
+
 ASSUMED_BANDWIDTH = 12_500_000
 """Bytes a second to a store whose bandwidth nobody declared: 100 Mbit/s, a modest line."""
 
@@ -184,5 +187,11 @@ def gpus_of(pool: PoolSpec, device: DeviceClass) -> int:
 
 
 def slots_of(pool: PoolSpec, device: DeviceClass) -> int:
-    """Returns the slots of one machine of a pool: as declared, else one a GPU, or one."""
+    """Returns the slots of one machine of a pool: as declared, else one a GPU, or one.
+
+    A machine of conductors has more: a conductor waits more than it works, and no run should have
+    to wait until another is over.
+    """
+    if pool.runs == "conductors":
+        return pool.slots or CONDUCTORS
     return pool.slots or max(1, gpus_of(pool, device))

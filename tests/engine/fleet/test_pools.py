@@ -105,7 +105,7 @@ def test_a_pool_knows_its_device_slots_and_reach(fleet: Fleet) -> None:
     assert (burst.slots, burst.slots_per_machine, burst.elastic) == (8, 2, True)
     assert (burst.vram, burst.bandwidth) == (20 * GIB, ASSUMED_BANDWIDTH)
     assert burst.egress == pytest.approx(0.10 * 0.9 / GIB)
-    assert (conductor.kind, conductor.vram, conductor.slots) == ("cpu", 0, 1)
+    assert (conductor.kind, conductor.vram, conductor.slots) == ("cpu", 0, 8)
 
 
 def test_a_pool_takes_no_more_than_its_store_is_cleared_for(fleet: Fleet) -> None:
