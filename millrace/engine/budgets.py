@@ -7,13 +7,14 @@ so that the limit is overstepped by no more than predictions were wrong for what
 from __future__ import annotations
 
 import datetime
+import logging
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from millrace.engine import spells
 from millrace.engine.cost import Money, quantity
-from millrace.engine.errors import StoreError
+from millrace.engine.errors import StoreError, UsageError
 from millrace.engine.fleet.resolved import Fleet
 from millrace.engine.journal import Reader, Record
 from millrace.engine.ledger import Ledger
@@ -152,10 +153,17 @@ class Budget:
             self._looked = now
             self._find_others()
             self._past = self._summed(since)
-        found = [
-            spending(other.look(), self._fleet, now, since=since) for other in self._others.values()
-        ]
-        return self._past + sum(one.committed for one in found)
+        return self._past + sum(
+            self._committed(other, now, since) for other in self._others.values()
+        )
+
+    def _committed(self, other: _Watched, now: float, since: float) -> float:
+        """Returns what another run has spent and committed; one that cannot be read ends no run."""
+        try:
+            return spending(other.look(), self._fleet, now, since=since).committed
+        except (ValueError, UsageError) as error:
+            logging.getLogger(__name__).warning("a run is not in the month's sum: %s", error)
+            return 0.0
 
     def _summed(self, since: float) -> float:
         """Returns what the ledger says of the month; what it said last while it is away: what this

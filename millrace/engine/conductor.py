@@ -73,7 +73,7 @@ class Conductor:
         )
         self._forecaster = Forecaster(settings)
         self._desk_of = desk_of
-        self._outputs = Outputs(order, run.id, self._store, self._journal)
+        self._outputs = Outputs(order, run.id, self._store, self._journal, settings)
         self._considering = Considering(
             order, settings, host, self._store, self._measurer, Whys(settings, run, order), choice
         )

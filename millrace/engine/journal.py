@@ -31,6 +31,7 @@ Events, and the fields each carries beside `at` (seconds since the epoch), `stag
     moved         assignment, pool, why    taken back from a pool
     closed        assignment, pool, basis, state (completed|crashed|cancelled|revoked|unsent),
                   held (seconds of a slot), cost, egress (of the cost, for bytes that came home)
+    alerted       kind (failed|partial|late|over_budget)    somebody was told
     fetched       assignment, bytes, seconds      inputs came to a worker
     shipped       assignment, bytes, seconds      results left it
     collected     assignment, segment             how far its journal has been brought home

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Mapping
+
 from millrace.engine.fleet.aims import begun, deadline
 from millrace.engine.fleet.resolved import Fleet
 from millrace.engine.journal import Journal
@@ -29,9 +32,21 @@ def alert(fleet: Fleet, run: Run, order: Order, outcome: Outcome) -> None:
         kinds.append("over_budget")
     counts = {str(word): float(n) for word, n in outcome.items.items()}
     counts["seconds"] = outcome.seconds
-    troubles = [t for kind in kinds for t in tell(fleet.alerts, kind, run.id, counts)]
-    if troubles:
-        journal = Journal(run.journal, "alerts")
-        for trouble in troubles:
-            journal.write("note", text=trouble)
-        journal.close()
+    told = {record.data["kind"] for record in records if record.event == "alerted"}
+    for kind in kinds:
+        if kind not in told:
+            _tell(fleet, run, kind, counts)
+
+
+def warn_late(fleet: Fleet, run: Run) -> None:
+    """Tells, as soon as it is foreseen, that a run will miss its deadline. Returns at once."""
+    counts = {"late": 1.0}
+    threading.Thread(target=_tell, args=(fleet, run, "late", counts), daemon=True).start()
+
+
+def _tell(fleet: Fleet, run: Run, kind: Kind, counts: Mapping[str, float]) -> None:
+    journal = Journal(run.journal, f"alerts-{kind}")
+    journal.write("alerted", kind=kind)
+    for trouble in tell(fleet.alerts, kind, run.id, counts):
+        journal.write("note", text=trouble)
+    journal.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from millrace.engine.budgets import Budget
 from millrace.engine.conductor import Conductor, DeskOf
@@ -14,6 +15,7 @@ from millrace.engine.exchange.depot import Depot
 from millrace.engine.exchange.places import Place
 from millrace.engine.fleet.adoption import adoptable
 from millrace.engine.fleet.aims import begun
+from millrace.engine.fleet.alerting import warn_late
 from millrace.engine.fleet.decider import Decider
 from millrace.engine.fleet.desk import FleetDesk
 from millrace.engine.fleet.eye import Eye
@@ -95,6 +97,7 @@ def fleet_desk(
                 started=started,
                 money=Budget(run, order.pipeline, fleet, here).amount,
                 pool=only,
+                on_late=partial(warn_late, fleet, run),
                 priority=order.priority,
             ),
             sender=Sender(run, journal, roads.by_pool, sent, order.priority, templated),

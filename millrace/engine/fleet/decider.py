@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from millrace.engine.errors import ItemError
 from millrace.engine.fleet.aims import aim, deadline
-from millrace.engine.fleet.decisions import decision_record
+from millrace.engine.fleet.decisions import decision_record, gist
 from millrace.engine.fleet.eye import Seen
 from millrace.engine.fleet.groups import Groups, pieces_of
 from millrace.engine.fleet.out import Out
@@ -53,6 +53,7 @@ class Decider:
         money: Money,
         pool: str = "",
         priority: str = "normal",
+        on_late: Callable[[], None] = lambda: None,
     ) -> None:
         self._pipeline, self._fleet = pipeline, fleet
         self._journal = journal
@@ -66,6 +67,7 @@ class Decider:
         self._snapshot = Snapshot(())
         self._others, self._looked = Snapshot(()), -1
         self._said: object = None
+        self._on_late, self._late = on_late, False
 
     @property
     def currency(self) -> str:
@@ -285,14 +287,10 @@ class Decider:
 
     def _tell(self, decision: Decision, groups: Mapping[str, Group]) -> None:
         """Writes the decision down when it differs from the last one in more than numbers."""
-        news = (
-            {
-                group: [(v.pool, v.rule, v.basis, bool(v.chosen)) for v in verdicts]
-                for group, verdicts in decision.verdicts.items()
-            },
-            sorted(set(decision.waiting.values())),
-            decision.late,
-        )
+        news = gist(decision)
         if news != self._said:
             self._said = news
             self._journal.write("placed", **decision_record(decision, self._snapshot, groups))
+        if decision.late and not self._late:
+            self._late = True
+            self._on_late()

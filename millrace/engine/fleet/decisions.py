@@ -15,6 +15,18 @@ from millrace.engine.placement.model import Decision, Group, PoolState, Snapshot
 HOUR = 3600.0
 
 
+def gist(decision: Decision) -> object:
+    """Returns what of a decision is news to a person: everything but its numbers."""
+    return (
+        {
+            group: [(v.pool, v.rule, v.basis, bool(v.chosen)) for v in verdicts]
+            for group, verdicts in decision.verdicts.items()
+        },
+        sorted(set(decision.waiting.values())),
+        decision.late,
+    )
+
+
 def decision_record(
     decision: Decision, snapshot: Snapshot, groups: Mapping[str, Group]
 ) -> dict[str, Any]:

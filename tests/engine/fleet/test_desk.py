@@ -251,3 +251,20 @@ def test_where_no_spot_machine_comes_the_pools_other_machines_are_asked(
 
     assert outcome.state == "succeeded"
     assert ignored and {queue for _, queue, _ in ground.sent} == {"on_demand-normal"}
+
+
+def test_that_a_run_will_be_late_is_told_while_it_runs_and_once(
+    shop: Workshop, yard: Yard, ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(
+        "millrace.engine.fleet.alerting.tell",
+        lambda alerts, kind, run, counts: told.append(kind) or (),
+    )
+    for name in "abc":
+        shop.file(f"{name}.txt", name.encode() * 400)
+    yard.declare(TWO)
+    text = PIPELINE.replace("each: files}", "each: files, with: {pause: 0.2}}")
+    assert yard.conduct(yard.order(shop.order(text + "goal: {within: 1s}\n"))).state == "succeeded"
+    assert told == ["late"]
+    assert [e["kind"] for e in yard.events("alerted")] == ["late"]
