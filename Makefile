@@ -58,4 +58,4 @@ clean: ## remove caches, built packages and the demo's results
 	@find . -path ./.venv -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean ## remove the environments too
-	@rm -rf .venv .bootstrap
+	@rm -rf .venv .bootstrap .tools

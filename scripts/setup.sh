@@ -2,11 +2,13 @@
 # Takes a bare Debian 12 (python3.11 with venv, make, git) to where tests and demo run.
 # Run by the Makefile before everything else; returns at once when nothing has changed.
 #
-#   scripts/setup.sh [tests]        with `tests` also what only tests need: PostgreSQL's programs
+#   scripts/setup.sh [tests]        with `tests` also what only tests need: PostgreSQL's programs,
+#                                 and an S3 server where there is Go
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 uv_version=0.13.9
+versitygw=github.com/versity/versitygw/cmd/versitygw@v1.8.0
 stamp=.venv/.set-up
 purpose=${1:-}
 postgres=${POSTGRES_PROGRAMS:-/usr/lib/postgresql}
@@ -98,4 +100,10 @@ if [ "$(sed -n 1p "$stamp" 2>/dev/null)" != "$now" ]; then
     create_environment
     printf '%s\n%s\n' "$now" "$PWD" >"$stamp"
     say "done"
+fi
+# A real S3 server for the tests where Go can build one; elsewhere moto's stands in.
+if [ "$purpose" = tests ] && command -v go >/dev/null && [ ! -x .tools/versitygw ]; then
+    say "building $versitygw for the tests (1 to 2 minutes, once)"
+    GOBIN="$PWD/.tools" GOFLAGS=-modcacherw timeout 600 go install "$versitygw" >/dev/null 2>&1 ||
+        say "that did not work: the tests take moto's S3 server"
 fi

@@ -1,6 +1,7 @@
 """An S3 server for tests: versitygw, a real one over a folder, or moto's where that is not at hand.
 
-versitygw is looked for in MILLRACE_TEST_VERSITYGW, on PATH, in ~/go/bin and in /opt/tools.
+versitygw is looked for in MILLRACE_TEST_VERSITYGW, on PATH, where `make setup-tests` builds it, in
+/opt/tools and ~/go/bin.
 """
 
 from __future__ import annotations
@@ -104,7 +105,8 @@ class S3:
 def find_versitygw() -> str | None:
     """Returns the program of a real S3 server, None when this machine has none."""
     named = os.environ.get("MILLRACE_TEST_VERSITYGW")
-    places = ("/opt/tools", str(Path("~/go/bin").expanduser()))
+    built = Path(__file__).parents[1] / ".tools"
+    places = (str(built), "/opt/tools", str(Path("~/go/bin").expanduser()))
     found = (shutil.which("versitygw", path=place) for place in places)
     return named or shutil.which("versitygw") or next((f for f in found if f), None)
 
