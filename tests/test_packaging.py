@@ -21,7 +21,7 @@ from packaging.utils import canonicalize_name
 
 # The packages that the customer fixed, by the names under which uv.lock has them.
 FIXED = {"prefect", "ffmpeg-python", "pytesseract", "spark-nlp", "pyspark", "neo4j", "bpy"}
-EXTRAS = {"video", "render", "documents", "s3", "all"}
+EXTRAS = {"all", "azure", "documents", "gcs", "postgres", "render", "s3", "video"}
 
 IMPORTS = """
 import flows, tasks

@@ -45,7 +45,9 @@ def order_of(asked: Asked) -> Order:
     if _is_document(asked.what):
         return _checked(_from_document(asked), asked)
     if asked.what in stages.available():
-        return _checked(_from_kind(asked), asked)
+        order = _checked(_from_kind(asked), asked)
+        _expect_files(asked)
+        return order
     near = nearest(asked.what, stages.available())
     raise UsageError(
         f"{asked.what!r} is neither a file nor a stage kind{near}",
@@ -78,14 +80,21 @@ def _from_kind(asked: Asked) -> Order:
         raise UsageError(f"{asked.what} needs an input file", hint=example)
     if not asked.output:
         raise UsageError(f"{asked.what} needs -o OUTPUT", hint=example)
-    if all(_is_nothing(name) for name in asked.files):
-        first, beside = asked.files[0], list[str]()
-        with suppress(OSError):
-            beside = [path.name for path in at_home(first).parent.iterdir()]
-        near = nearest(Path(first).name, beside)
-        raise UsageError(f"there is no file {first}{near}", hint=example)
     params = {name: _value(text) for name, text in given(list(asked.set)).items()}
     return single_stage(asked.what, asked.files, asked.output, params, overwrite=asked.overwrite)
+
+
+def _expect_files(asked: Asked) -> None:
+    """Raises UsageError when none of the files that were typed is there."""
+    if not all(_is_nothing(name) for name in asked.files):
+        return
+    first, beside = asked.files[0], list[str]()
+    with suppress(OSError):
+        beside = [path.name for path in at_home(first).parent.iterdir()]
+    raise UsageError(
+        f"there is no file {first}{nearest(Path(first).name, beside)}",
+        hint=f"for example: millrace run {asked.what} in.mp4 -o out.mp4",
+    )
 
 
 def _is_nothing(name: str) -> bool:

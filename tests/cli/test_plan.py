@@ -125,8 +125,14 @@ def test_a_plan_warns_of_prices_that_are_older_than_90_days(
 
 
 def test_a_plan_asks_the_server_that_runs_and_starts_none(
-    millrace: Millrace, api: dict[str, str], home: Path
+    millrace: Millrace, api: dict[str, str], home: Path, tmp_path: Path
 ) -> None:
+    mine = {name: f"asked-{name}" for name in ("studio", "burst")}  # others deploy the usual names
+    path = tmp_path / "deployments" / "pools.yaml"
+    text = path.read_text()
+    for name, own in mine.items():
+        text = text.replace(f"\n  {name}:", f"\n  {own}:")
+    path.write_text(text)
     reply = millrace("plan", "p.yaml", "--on", "fleet", "--json", **api)
     assert reply.returncode == 0, reply.stderr
     made = json.loads(reply.stdout)

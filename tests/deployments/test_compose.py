@@ -156,7 +156,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
     own: dict[str, Any] = {}
     if os.geteuid() == 0:  # PostgreSQL refuses to run as root
         user = pwd.getpwnam("postgres")
-        for path in (folder, *list(folder.parents)[:2]):
+        for path in (folder, *list(folder.parents)[:3]):
             path.chmod(path.stat().st_mode | 0o055)
         os.chown(folder, user.pw_uid, user.pw_gid)
         own = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}

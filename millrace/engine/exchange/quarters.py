@@ -26,7 +26,7 @@ from millrace.engine.settings import Settings
 from millrace.engine.store import Store
 
 _GRACE_SECONDS = 60.0  # between fetching an assignment and beginning it
-_FOLDERS = ("inputs", "assignments", "journal", "logs", "revoked", "scratch", "locks")
+_FOLDERS = ("inputs", "assignments", "journal", "logs", "revoked", "scratch")
 
 
 def inputs_folder(run: Run, assignment: str) -> Path:
@@ -41,8 +41,9 @@ def held(run: Run, assignment: str) -> Iterator[None]:
     Raises UsageError when it is held already.
     """
     path = _lock(run, assignment)
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    with _door(run):
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -72,7 +73,8 @@ def leave(run: Run, assignment: str, settings: Settings) -> None:
         _lock(run, assignment),
     ):
         path.unlink(missing_ok=True)
-    with suppress(OSError):  # another assignment of the run is at work here
+    with suppress(OSError), _door(run):
+        (run.folder / "locks").rmdir()  # not while another assignment of the run is at work here
         for name in _FOLDERS:
             if (run.folder / name).exists():
                 (run.folder / name).rmdir()
@@ -92,6 +94,19 @@ def sweep(settings: Settings) -> None:
                 continue
             with held(run, lock.stem):
                 leave(run, lock.stem, settings)
+
+
+@contextmanager
+def _door(run: Run) -> Iterator[None]:
+    """Lets one at a time move in or out: no folder goes while another is being moved into."""
+    place = run.folder.parent.parent / "lock-quarters"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(place, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _lock(run: Run, assignment: str) -> Path:
