@@ -108,7 +108,8 @@ class Job(_Frozen):
 class Assignment(_Frozen):
     """Jobs of one stage for one session. `patience` is the longest silence allowed, in seconds.
 
-    `label` is the highest of what it holds; `millrace` and `version` say what planned it.
+    `label` is the highest of what it holds; `millrace` and `version` say what planned it; hosts in
+    `avoid` hand it back.
     """
 
     id: str
@@ -125,6 +126,7 @@ class Assignment(_Frozen):
     millrace: str = ""
     version: int = 0
     epoch: int = 0
+    avoid: tuple[str, ...] = ()
 
     def save(self, folder: Path) -> None:
         """Writes the assignment where the worker looks for it."""

@@ -6,6 +6,7 @@ told, and it may have been updated since.
 
 from __future__ import annotations
 
+import platform
 from importlib.metadata import version
 
 from millrace.engine import stages
@@ -32,6 +33,8 @@ def unfit(assignment: Assignment, device: Device) -> ItemError | None:
     Another version of Millrace or of the kind, or other tools and models than the batches' keys
     were made from, would put a different result under the same key.
     """
+    if (host := platform.node()) in assignment.avoid:
+        return ItemError("avoided_host", f"{host} failed what others of its pool could do")
     mine = version("millrace")
     if assignment.millrace and assignment.millrace != mine:
         return _other(f"Millrace {assignment.millrace}", f"Millrace {mine}")

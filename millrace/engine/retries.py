@@ -33,6 +33,7 @@ _MOVED = (
     "other_version",
     "other_device",
     "not_permitted",
+    "avoided_host",
     "part_missing",
 )
 

@@ -121,7 +121,8 @@ class FleetDesk:
         now = time.monotonic()
         out = self._out.get(str(record.data.get("assignment", "")))
         if out:
-            out.hear(now, working=record.event != "queued")
+            said = record.data.get("host", "") if record.event == "opened" else ""
+            out.hear(now, working=record.event != "queued", host=str(said))
             self._note_begin(out)
         key = str(record.data.get("key", ""))
         if out and record.event in ("progress", "done"):
@@ -134,15 +135,14 @@ class FleetDesk:
             return
         if record.event == "done":
             out.carried += float(record.data.get("bytes", 0)) * out.egress
-            self._strikes.done(out.pool, out.kind, key, now)
+            self._strikes.done(out.pool, out.kind, key, now, out.host)
         elif record.event == "lost":
             code = str(record.data.get("code", ""))
             what = trouble(code, fault=str(record.data.get("fault", "")))
             self._shelf.troubles.exhausted(key, what)
-            self._strikes.lost(out.pool, out.kind, key, what, code, now)
+            self._strikes.lost(out.pool, out.kind, key, what, code, now, out.host)
 
     def _note_begin(self, out: Out) -> None:
-        """Writes down when an assignment began, by this host's clock: its bill depends on it."""
         if out.began is not None and not out.noted:
             out.noted = True
             self._journal.write("begun", out.stage, assignment=out.id)
@@ -214,8 +214,6 @@ class FleetDesk:
         back, self._back = self._back, []
         return back
 
-    # -- what is sent --------------------------------------------------------------------------
-
     def hand_out(self, *, more_to_come: bool) -> None:
         """Places what is ready, and sends what the pools can take now, later stages first.
 
@@ -276,7 +274,9 @@ class FleetDesk:
         self._shelf.hand(out, taken)
         told = lots.told(out, taken, placed, self._decider.currency)
         self._journal.write("assigned", out.stage, **told)
-        self._threads.submit(self._sender.send, out, lots.order(out, taken, self._epoch))
+        there = self._eye.seen.hosts(out.pool)
+        avoid = self._strikes.hosts.avoid(out.pool, out.kind, out.keys, there, out.sent)
+        self._threads.submit(self._sender.send, out, lots.order(out, taken, self._epoch, avoid))
 
     def _stop(self) -> None:
         self._stopped = True

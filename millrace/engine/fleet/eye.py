@@ -32,6 +32,11 @@ class Seen:
     away: str = ""
     unreachable: Mapping[str, str] = field(default_factory=dict)
 
+    def hosts(self, pool: str) -> set[str]:
+        """Returns the hosts of a pool's workers that are alive and say where they are."""
+        found = self.observed.get(pool) if self.observed else None
+        return {w.card.host for w in found.workers if w.alive and w.card} if found else set()
+
 
 class Eye:
     """Looks at the fleet again and again until closed.

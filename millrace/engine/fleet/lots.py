@@ -59,8 +59,10 @@ def share(
     return mine, [placed for placed in lot if placed.key not in keys]
 
 
-def order(out: Out, taken: Sequence[Pending], epoch: int) -> Assignment:
-    """Returns the assignment as its worker is told of it."""
+def order(
+    out: Out, taken: Sequence[Pending], epoch: int, avoid: tuple[str, ...] = ()
+) -> Assignment:
+    """Returns the assignment as its worker is told of it; hosts in `avoid` hand it back."""
     made = jobs.assignment(out.id, taken)
     # The sort of device is part of the keys: a worker must not choose it anew.
     gpu = "require" if made.device.kind == "cuda" else "no"
@@ -70,6 +72,7 @@ def order(out: Out, taken: Sequence[Pending], epoch: int) -> Assignment:
             "pool": out.pool,
             "basis": out.basis,
             "epoch": epoch,
+            "avoid": avoid,
         }
     )
 

@@ -36,6 +36,7 @@ class Out:
     began: float | None = None
     sign: float = 0.0
     progress: dict[str, float] = field(default_factory=dict)  # units, by key
+    host: str = ""  # that opened it, by its own word
     egress: float = 0.0  # price of a byte that comes home
     carried: float = 0.0  # what bytes that came home have cost
     ahead: bool = False  # sent before its slot was free, so that it is ready by then
@@ -60,9 +61,9 @@ class Out:
             return bool(self.revoked)
         return self.state.partition(" ")[0] in OVER or self.error is not None
 
-    def hear(self, now: float, *, working: bool = True) -> None:
+    def hear(self, now: float, *, working: bool = True, host: str = "") -> None:
         """Something was heard from whoever carries it out; not `working` while it has no slot."""
-        self.sign = now
+        self.sign, self.host = now, host or self.host
         if working and self.began is None:
             self.began = now
 

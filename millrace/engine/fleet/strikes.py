@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from millrace.engine.fleet.hosts import Hosts
 from millrace.engine.placement.model import PoolState
 from millrace.engine.retries import Trouble
 
@@ -22,6 +23,7 @@ class Strikes:
         self._strikes: dict[tuple[str, str], set[str]] = {}  # keys by pool and kind
         self._doubts: dict[tuple[str, str], dict[str, float]] = {}  # when, by pool, kind and key
         self._until: dict[tuple[str, str], float] = {}
+        self.hosts = Hosts()
 
     def failed(self, pool: str, kind: str, key: str, now: float) -> None:
         """A pool could not do a batch; whose fault that is shows elsewhere."""
@@ -31,10 +33,15 @@ class Strikes:
         if len(self._failed[key]) == 1:
             self._doubts.setdefault((pool, kind), {})[key] = now
 
-    def lost(self, pool: str, kind: str, key: str, what: Trouble, code: str, now: float) -> None:
+    def lost(
+        self, pool: str, kind: str, key: str, what: Trouble, code: str, now: float, host: str = ""
+    ) -> None:
         """A pool gave a batch back, for a trouble that may be its own or is, by its code."""
-        if what == "opinion":
+        if code == "avoided_host":
+            self.hosts.bounced(key)
+        elif what == "opinion":
             self.failed(pool, kind, key, now)
+            self.hosts.failed(pool, host, key)
         elif code in _ITS_OWN:
             self.avoid(pool, kind, now)
 
@@ -42,8 +49,9 @@ class Strikes:
         """Returns the pools that could not do a batch."""
         return frozenset(self._failed.get(key, ()))
 
-    def done(self, pool: str, kind: str, key: str, now: float) -> None:
+    def done(self, pool: str, kind: str, key: str, now: float, host: str = "") -> None:
         """A pool has done a batch: a strike against each that could not."""
+        self.hosts.done(pool, host, kind, key, now)
         self._doubts.pop((pool, kind), None)
         for other in self._failed.pop(key, set()) - {pool}:
             keys = self._strikes.setdefault((other, kind), set())
