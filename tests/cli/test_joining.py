@@ -31,7 +31,7 @@ version: 1
 name: house
 stores:
   home: {clearance: restricted}
-  bucket: {url: "s3://work/exchange", clearance: internal, endpoint: "https://s3.example.org"}
+  bucket: {url: "s3://acme/exchange", clearance: internal, endpoint: "https://s3.example.org"}
 pools:
   desk: &desk
     where: local
@@ -94,7 +94,7 @@ def test_a_script_tells_pool_clearance_store_and_server_and_no_secret(
     told = variables(text)
     assert told["pool"] == "burst"
     assert told["clearance"] == "internal"
-    assert told["exchange"] == "s3://work/exchange"
+    assert told["exchange"] == "s3://acme/exchange"
     assert told["endpoint"] == "https://s3.example.org"
     assert told["api"] == SERVER
     assert told["flags"] == " --basis spot --limit 1"

@@ -20,7 +20,7 @@ version: 1
 name: house
 stores:
   home: {clearance: restricted}
-  bucket: {url: "s3://work/exchange", clearance: internal}
+  bucket: {url: "s3://acme/exchange", clearance: internal}
 pools:
   desk:
     where: local
