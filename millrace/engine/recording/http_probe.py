@@ -13,7 +13,7 @@ from millrace.engine.errors import ServerError
 from millrace.engine.recording.prefect_profile import Configured
 
 _LOCAL_SECONDS = 5.0  # an idle local server answers in 3 ms; its very first answer takes 1-2 s
-_REMOTE_SECONDS = 20.0  # a loaded server takes seconds
+_REMOTE_SECONDS = 45.0  # a loaded server takes seconds
 _UNREACHABLE_HINT = (
     "start that server, or unset PREFECT_API_URL: Millrace then keeps a local server"
 )
