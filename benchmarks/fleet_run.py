@@ -4,8 +4,8 @@
 
 A conductor and workers with some slots, all processes, on a real server. The batches of the long
 run do nothing but sleep, so that the ideal is their sum divided by the slots; what the run took
-beyond it is ours. A short run before it teaches the ledger how long a batch takes. Before both, many
-tiny batches go over three pools. Ends with exit code 1 when a limit is missed.
+beyond it is ours. A short run before it teaches the ledger how long a batch takes. Before both,
+many tiny batches go over three pools. Ends with exit code 1 when a limit is missed.
 """
 
 from __future__ import annotations
