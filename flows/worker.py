@@ -228,21 +228,26 @@ class MillraceWorker(BaseWorker[Nothing, Any, Ended]):
             if await self.control.propose(flow_run, "PENDING", f"claimed by {self.name}"):
                 ended = None if self._closing else await self._carry_out(flow_run)
                 code = ended.status_code if ended else -signal.SIGTERM
-                if code:
-                    await self._report_crash(flow_run, code)
+                await self._settle(flow_run, code)
         except Exception as error:  # noqa: BLE001 - one flow run never ends the worker
             self._logger.warning("flow run %s: %s", flow_run, type(error).__name__)
         finally:
             self._processes.forget(flow_run)
             self._last_active = time.monotonic()
 
-    async def _report_crash(self, flow_run: UUID, code: int) -> None:
-        """Says that a process is gone; a flow run that has ended in a state of its own keeps it."""
+    async def _settle(self, flow_run: UUID, code: int) -> None:
+        """Says that a process is gone; a flow run that has ended in a state of its own keeps it.
+
+        One that was cancelled while its process came to its end would stay `Cancelling` for ever.
+        """
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
         end = time.monotonic() + (GRACE_SECONDS if self._closing else _REPORT_SECONDS)
         while time.monotonic() < end:
             try:
-                await self.control.propose(flow_run, "CRASHED", f"its process ended by {how}")
+                if "CANCELLING" in (await self.control.states([flow_run])).values():
+                    await self.control.propose(flow_run, "CANCELLED", "its process ended", force=True)
+                elif code:
+                    await self.control.propose(flow_run, "CRASHED", f"its process ended by {how}")
                 return
             except Exception:  # noqa: BLE001 - the server may be away for a while
                 await anyio.sleep(_CANCEL_SECONDS)
@@ -255,14 +260,7 @@ class MillraceWorker(BaseWorker[Nothing, Any, Ended]):
         states = await self.control.states(mine)
         for flow_run in mine:
             if self._runs_task_group and states.get(flow_run, "DELETED") in _UNWANTED:
-                self._runs_task_group.start_soon(self._cancel, flow_run)
-
-    async def _cancel(self, flow_run: UUID) -> None:
-        await self._processes.end(flow_run)
-        with suppress(Exception):  # whoever cancelled it sees that it is still `Cancelling`
-            if "CANCELLING" in (await self.control.states([flow_run])).values():
-                message = "its process has ended"
-                await self.control.propose(flow_run, "CANCELLED", message, force=True)
+                self._runs_task_group.start_soon(self._processes.end, flow_run)
 
     async def _every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
         """Does `work` again and again: less often while it fails, but for ever."""

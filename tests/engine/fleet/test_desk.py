@@ -264,7 +264,7 @@ def test_that_a_run_will_be_late_is_told_while_it_runs_and_once(
     for name in "abc":
         shop.file(f"{name}.txt", name.encode() * 400)
     yard.declare(TWO)
-    text = PIPELINE.replace("each: files}", "each: files, with: {pause: 0.2}}")
+    text = PIPELINE.replace("each: files}", "each: files, with: {pause: 1.5}}")
     assert yard.conduct(yard.order(shop.order(text + "goal: {within: 1s}\n"))).state == "succeeded"
     assert told == ["late"]
     assert [e["kind"] for e in yard.events("alerted")] == ["late"]

@@ -23,7 +23,7 @@ GATHER = PIPELINE.replace(
 ).replace('  copies: {from: one, to: "out/{source.path}.txt"}\n', "")
 
 MANY = """
-import json, resource, sys, time
+import json, sys, time
 from pathlib import Path
 from millrace.engine.hosts.devices import inventory
 from millrace.engine.pipeline import load
@@ -37,7 +37,7 @@ began = time.monotonic()
 plan = make_plan(order, settings(), inventory())
 print(json.dumps({
     "seconds": time.monotonic() - began,
-    "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+    "peak": int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0]) * 1024,
     "items": plan.stages[0].items,
     "batches": plan.stages[0].batches,
 }))
