@@ -245,7 +245,8 @@ class MillraceWorker(BaseWorker[Nothing, Any, Ended]):
         while time.monotonic() < end:
             try:
                 if "CANCELLING" in (await self.control.states([flow_run])).values():
-                    await self.control.propose(flow_run, "CANCELLED", "its process ended", force=True)
+                    how = "its process has ended"
+                    await self.control.propose(flow_run, "CANCELLED", how, force=True)
                 elif code:
                     await self.control.propose(flow_run, "CRASHED", f"its process ended by {how}")
                 return
