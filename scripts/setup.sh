@@ -36,6 +36,13 @@ missing_packages() {
     [ -n "$python" ] || echo python3.11
     "${python:-false}" -c 'import ensurepip' 2>/dev/null || echo python3.11-venv
     { command -v ffmpeg && command -v ffprobe; } >/dev/null || echo ffmpeg
+    local data=/usr/share/tesseract-ocr/5/tessdata language
+    command -v tesseract >/dev/null || echo tesseract-ocr
+    for language in eng osd deu fra chi_sim; do
+        [ -e "$data/$language.traineddata" ] || echo "tesseract-ocr-${language/_/-}"
+    done
+    command -v java >/dev/null || echo openjdk-17-jre-headless
+    command -v mvn >/dev/null || echo maven
     if [ "$purpose" = tests ]; then
         compgen -G "$postgres/*/bin/initdb" >/dev/null || echo postgresql
     fi
@@ -85,7 +92,7 @@ create_environment() {
     fi
     say "creating the locked environment in .venv/ (1 to 3 minutes the first time)"
     UV_PROJECT_ENVIRONMENT=.venv UV_PYTHON_DOWNLOADS=never \
-        .bootstrap/bin/uv sync --frozen --quiet --extra video --extra s3 --extra postgres --python "$python"
+        .bootstrap/bin/uv sync --frozen --quiet --extra video --extra documents --extra s3 --extra postgres --python "$python"
 }
 
 [ "$(uname -sm)" = "Linux x86_64" ] || fail \
