@@ -1,0 +1,297 @@
+"""What a document looks like once it is read: pages, lines, words, boxes, and who read them.
+
+`documents.read` writes it as JSON, `documents.extract` reads it. Boxes are in the units of the
+upright, straightened page: pixels of the image at `Page.dpi`, or points for a page whose text layer
+was taken. The origin is the top left corner. Pages are numbered from 1.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import orjson
+
+MEDIA_TYPE = "application/vnd.millrace.document+json"
+FORMAT = 1
+
+Origin = Literal["text", "mixed", "ocr", "none"]
+"""Where a page's words are from: its own text layer, layer and OCR together, OCR, nowhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle: left, top, right, bottom."""
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+
+    @property
+    def width(self) -> float:
+        """Its width, in the page's units."""
+        return self.x1 - self.x0
+
+    @property
+    def height(self) -> float:
+        """Its height, in the page's units."""
+        return self.y1 - self.y0
+
+    def joined(self, other: Box) -> Box:
+        """Returns the smallest box around both."""
+        return Box(
+            min(self.x0, other.x0),
+            min(self.y0, other.y0),
+            max(self.x1, other.x1),
+            max(self.y1, other.y1),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word and how sure its reader is of it, 0 to 1 (1 for a trusted text layer)."""
+
+    text: str
+    box: Box
+    confidence: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of words in reading order. `text` has the spaces that the script wants: none between
+    Han characters."""
+
+    text: str
+    box: Box
+    words: tuple[Word, ...]
+
+    @property
+    def confidence(self) -> float:
+        """The mean of its words' confidence, weighted by their length; 0 where there is none."""
+        length = sum(len(word.text) for word in self.words)
+        return sum(w.confidence * len(w.text) for w in self.words) / length if length else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A cell of a table. Empty cells have an empty text."""
+
+    text: str
+    box: Box
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A simple table: rows of cells, all rows with as many."""
+
+    box: Box
+    rows: tuple[tuple[Cell, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one reader in one pass saw on a page. `mode` says how: "psm 6", "fast", "layer"."""
+
+    reader: str
+    version: str
+    mode: str
+    lines: tuple[Line, ...]
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why a page could not be read: a short word, and a sentence for a person."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page.
+
+    `lines` are what is believed, in reading order; `blocks` are runs of their indexes that belong
+    together (paragraphs, columns). `readings` are all passes that were made, the one `lines` was
+    taken from first; a trusted text layer has one. `rotation` (degrees clockwise: 0, 90, 180, 270)
+    and `skew` (degrees) are what was corrected. `preview` is a small grey JPEG of the upright page
+    for crops, empty where nothing was rendered; `preview_scale` is its pixels per unit of the page.
+    """
+
+    number: int
+    width: float
+    height: float
+    dpi: float
+    origin: Origin
+    lines: tuple[Line, ...] = ()
+    blocks: tuple[tuple[int, ...], ...] = ()
+    tables: tuple[Table, ...] = ()
+    readings: tuple[Reading, ...] = ()
+    language: str = ""
+    rotation: int = 0
+    skew: float = 0.0
+    preview: bytes = b""
+    preview_scale: float = 1.0
+    trouble: Trouble | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The believed lines, one below the other."""
+        return "\n".join(line.text for line in self.lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A document that was read. `digest` is the SHA-256 of the file, `name` what people call it."""
+
+    name: str
+    digest: str
+    media_type: str
+    pages: tuple[Page, ...]
+
+    @property
+    def text(self) -> str:
+        """The text of all pages, a form feed between them."""
+        return "\f".join(page.text for page in self.pages)
+
+    def words(self) -> Iterator[tuple[Page, Word]]:
+        """Yields every believed word with its page, in reading order."""
+        for page in self.pages:
+            for line in page.lines:
+                for word in line.words:
+                    yield page, word
+
+
+def dump(document: Document) -> bytes:
+    """Returns a document as JSON, always the same bytes for the same document.
+
+    Words are lists `[text, x0, y0, x1, y1, confidence]`: a page has hundreds.
+    """
+    return orjson.dumps({"format": FORMAT, **_document(document)}) + b"\n"
+
+
+def load(data: bytes) -> Document:
+    """Returns the document of a JSON text. Raises ValueError for anything else."""
+    try:
+        told = orjson.loads(data)
+        if told["format"] != FORMAT:
+            raise ValueError(f"a document of format {told['format']}; this Millrace reads {FORMAT}")
+        return Document(
+            name=str(told["name"]),
+            digest=str(told["digest"]),
+            media_type=str(told["media_type"]),
+            pages=tuple(_page_of(page) for page in told["pages"]),
+        )
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
+        raise ValueError(f"not a document that was read: {error}") from error
+
+
+def _document(document: Document) -> dict[str, Any]:
+    return {
+        "name": document.name,
+        "digest": document.digest,
+        "media_type": document.media_type,
+        "pages": [_page(page) for page in document.pages],
+    }
+
+
+def _page(page: Page) -> dict[str, Any]:
+    return {
+        "number": page.number,
+        "width": _round(page.width),
+        "height": _round(page.height),
+        "dpi": _round(page.dpi),
+        "origin": page.origin,
+        "language": page.language,
+        "rotation": page.rotation,
+        "skew": _round(page.skew),
+        "lines": [_line(line) for line in page.lines],
+        "blocks": page.blocks,
+        "tables": [
+            {"box": _box(t.box), "rows": [[[c.text, *_box(c.box)] for c in row] for row in t.rows]}
+            for t in page.tables
+        ],
+        "readings": [_reading(reading, page.lines) for reading in page.readings],
+        "preview": b64encode(page.preview).decode(),
+        "preview_scale": page.preview_scale,
+        "trouble": page.trouble and [page.trouble.code, page.trouble.message],
+        "notes": page.notes,
+    }
+
+
+def _reading(reading: Reading, believed: Sequence[Line]) -> dict[str, Any]:
+    same = reading.lines is believed or reading.lines == tuple(believed)
+    return {
+        "reader": reading.reader,
+        "version": reading.version,
+        "mode": reading.mode,
+        "seconds": round(reading.seconds, 3),
+        "lines": None if same else [_line(line) for line in reading.lines],
+    }
+
+
+def _line(line: Line) -> list[Any]:
+    words = [[w.text, *_box(w.box), round(w.confidence, 3)] for w in line.words]
+    return [line.text, _box(line.box), words]
+
+
+def _box(box: Box) -> tuple[float, float, float, float]:
+    return _round(box.x0), _round(box.y0), _round(box.x1), _round(box.y1)
+
+
+def _round(value: float) -> float:
+    return round(value, 2)
+
+
+def _page_of(told: Mapping[str, Any]) -> Page:
+    lines = tuple(_line_of(line) for line in told["lines"])
+    return Page(
+        number=int(told["number"]),
+        width=float(told["width"]),
+        height=float(told["height"]),
+        dpi=float(told["dpi"]),
+        origin=told["origin"],
+        lines=lines,
+        blocks=tuple(tuple(int(n) for n in block) for block in told["blocks"]),
+        tables=tuple(_table_of(table) for table in told["tables"]),
+        readings=tuple(_reading_of(reading, lines) for reading in told["readings"]),
+        language=str(told["language"]),
+        rotation=int(told["rotation"]),
+        skew=float(told["skew"]),
+        preview=b64decode(told["preview"]),
+        preview_scale=float(told["preview_scale"]),
+        trouble=Trouble(*map(str, told["trouble"])) if told["trouble"] else None,
+        notes=tuple(map(str, told["notes"])),
+    )
+
+
+def _reading_of(told: Mapping[str, Any], believed: tuple[Line, ...]) -> Reading:
+    lines = told["lines"]
+    return Reading(
+        reader=str(told["reader"]),
+        version=str(told["version"]),
+        mode=str(told["mode"]),
+        lines=believed if lines is None else tuple(_line_of(line) for line in lines),
+        seconds=float(told["seconds"]),
+    )
+
+
+def _line_of(told: Sequence[Any]) -> Line:
+    text, box, words = told
+    return Line(str(text), Box(*map(float, box)), tuple(_word_of(word) for word in words))
+
+
+def _word_of(told: Sequence[Any]) -> Word:
+    text, x0, y0, x1, y1, confidence = told
+    return Word(str(text), Box(float(x0), float(y0), float(x1), float(y1)), float(confidence))
+
+
+def _table_of(told: Mapping[str, Any]) -> Table:
+    rows = tuple(
+        tuple(Cell(str(text), Box(*map(float, box))) for text, *box in row) for row in told["rows"]
+    )
+    return Table(Box(*map(float, told["box"])), rows)
