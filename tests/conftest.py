@@ -34,7 +34,15 @@ def pytest_report_header() -> str:
     return f"real data: none; tests that need it are deselected (set {VARIABLE} to its folder)"
 
 
+PROCESSES = {"recorded", "api", "prefect_home", "neo4j", "spark"}
+"""Fixtures whose tests drive servers, workers or a JVM: other processes, on a machine that may be
+busy with something else."""
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        if PROCESSES & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.flaky(reruns=1))  # the report says which were tried again
     if real_data():
         return
     without = [item for item in items if "data" in getattr(item, "fixturenames", ())]
