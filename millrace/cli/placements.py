@@ -10,6 +10,7 @@ from millrace.engine.cost import Money
 from millrace.engine.journal import Record
 from millrace.engine.reporting.words import count, duration, number, size
 
+_RESTS_ON = {"ledger": " (by the ledger)", "prior": " (a guess)"}
 _TOLD = {"placed": "placed", "assigned": "sent", "moved": "moved", "closed": "closed"}
 
 
@@ -115,7 +116,8 @@ def _verdict(verdict: Mapping[str, Any], currency: str) -> str:
     price = Money(amount=verdict["price"], currency=currency)
     cost = Money(amount=verdict["cost"], currency=currency)
     basis = str(verdict["basis"]).replace("_", " ")
-    alone = f"all of it there: {duration(verdict['seconds'])}, {cost}"
+    rests = _RESTS_ON.get(verdict.get("speed", ""), "")
+    alone = f"all of it there: {duration(verdict['seconds'])}{rests}, {cost}"
     wait = f", after {duration(verdict['queue'])}" if verdict["queue"] else ""
     return f"{said}; {basis} at {price} an hour; {alone}{wait}"
 

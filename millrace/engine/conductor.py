@@ -38,7 +38,6 @@ from millrace.engine.tickets import Ticket, Tickets
 from millrace.engine.whys import Whys
 
 _POLL_SECONDS = 0.05
-_LEDGER_ROWS = 200  # written together
 _ANSWERS = ("done", "failed", "lost")
 _SIGNS = ("queued", "opened", "progress", "alive")
 
@@ -232,8 +231,9 @@ class Conductor:
                 self._tickets.heed(record)
             elif record.data.get("assignment") and record.event in _SIGNS:
                 self._desk.answered(record)
-        if len(self._history) >= _LEDGER_ROWS:
+        if self._history.due:
             self._history.enter()
+            self._forecaster.refresh()
         for job, error in self._desk.settle(ended):
             self._tickets.lose(job.stage, job.item, job.job.key, error)
 

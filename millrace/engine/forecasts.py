@@ -18,11 +18,21 @@ START_SECONDS = 1.0
 
 
 class Forecaster:
-    """Predicts seconds and money. Remembers rates, so that ten thousand items ask once a pace."""
+    """Predicts seconds and money. Remembers rates, so that ten thousand items ask once a pace.
+
+    `turn` grows whenever it has looked at the ledger anew, so that who keeps rates can notice.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._ledger: Ledger | None = None
+        self.turn = 0
+
+    def refresh(self) -> None:
+        """Forgets the rates it remembers, because something was entered into the ledger."""
+        if self._ledger is not None:
+            self._ledger.forget()
+        self.turn += 1
 
     @property
     def price(self) -> Price:

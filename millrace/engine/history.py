@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterable, Mapping
 
 from millrace.engine.cost import Price, hourly
@@ -14,6 +15,9 @@ from millrace.engine.settings import Settings
 from millrace.engine.spells import EVENTS, HERE, STATES, Spell, State, take
 
 __all__ = ["EVENTS", "History"]
+
+_ROWS = 200  # entered together, or
+_SECONDS = 60.0  # what has come since the last time
 
 _TOLD: dict[str, State] = {state: state for state in STATES if state != "idle"}
 
@@ -31,10 +35,14 @@ class History:
         self._run, self._nodes, self._price, self._settings = run, nodes, price, settings
         self._spells: dict[str, Spell] = {}
         self._rows: list[Row] = []
+        self._entered = time.monotonic()
 
-    def __len__(self) -> int:
-        """Returns how many rows wait to be entered."""
-        return len(self._rows)
+    @property
+    def due(self) -> bool:
+        """True when enough waits to be entered, or has waited for long enough: a run learns from
+        its own batches."""
+        rested = time.monotonic() - self._entered
+        return len(self._rows) >= _ROWS or (bool(self._rows) and rested >= _SECONDS)
 
     def resume(self, records: Iterable[Record]) -> None:
         """Takes in what was written down before this conductor; what is entered stays so."""
@@ -75,6 +83,7 @@ class History:
     def enter(self) -> int:
         """Writes what has come together; returns how many rows. Never fails a run."""
         rows, self._rows = self._rows, []
+        self._entered = time.monotonic()
         if rows:
             Ledger(self._settings.ledger).record(rows)
         return len(rows)

@@ -137,6 +137,10 @@ class Ledger:
             self._rates[key] = self._learned(kind, version, pace, device, start, pool)
         return self._rates[key] or Rate(prior, start, 0, "prior")
 
+    def forget(self) -> None:
+        """Forgets the answers of `rate`: somebody else may have recorded something since."""
+        self._rates.clear()
+
     def rows(self, *, since: float = 0.0, run: str = "") -> list[Row]:
         """Returns the rows from `since` (seconds since the epoch) on, by time, or those of one run.
 

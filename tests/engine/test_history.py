@@ -108,6 +108,26 @@ def test_the_next_conductor_enters_what_the_last_did_not(stages: dict[str, Node]
     assert sum(row.cost for row in rows()) == pytest.approx(0.4)
 
 
+def test_rows_are_entered_together_or_once_the_first_has_waited(
+    stages: dict[str, Node], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = history(stages)
+    taken.take(SPELL[0])
+    monkeypatch.setattr("millrace.engine.history._SECONDS", 0.0)
+    assert not taken.due  # however long it is: there is nothing yet
+    monkeypatch.setattr("millrace.engine.history._SECONDS", 1e9)
+    taken.take(SPELL[1])
+    assert not taken.due
+    for _ in range(200):
+        taken.take(SPELL[2])
+    assert taken.due
+    assert taken.enter() == 201
+    taken.take(SPELL[2])
+    assert not taken.due
+    monkeypatch.setattr("millrace.engine.history._SECONDS", 0.0)
+    assert taken.due
+
+
 def test_work_here_is_entered_at_the_price_of_this_machine(stages: dict[str, Node]) -> None:
     taken = history(stages)
     taken.take(record("assigned", 0.0, device="CPU", host="me", seconds=1.0))

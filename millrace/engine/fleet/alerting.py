@@ -32,19 +32,20 @@ def alert(fleet: Fleet, run: Run, order: Order, outcome: Outcome) -> None:
         kinds.append("over_budget")
     counts = {str(word): float(n) for word, n in outcome.items.items()}
     counts["seconds"] = outcome.seconds
-    told = {record.data["kind"] for record in records if record.event == "alerted"}
     for kind in kinds:
-        if kind not in told:
-            _tell(fleet, run, kind, counts)
+        _tell(fleet, run, kind, counts)
 
 
 def warn_late(fleet: Fleet, run: Run) -> None:
-    """Tells, as soon as it is foreseen, that a run will miss its deadline. Returns at once."""
+    """Tells, as soon as it is foreseen or true, that a run misses its deadline. Returns at once."""
     counts = {"late": 1.0}
     threading.Thread(target=_tell, args=(fleet, run, "late", counts), daemon=True).start()
 
 
 def _tell(fleet: Fleet, run: Run, kind: Kind, counts: Mapping[str, float]) -> None:
+    """Tells it, unless it was told before, by an earlier conductor perhaps."""
+    if any(one.event == "alerted" and one.data["kind"] == kind for one in run.records()):
+        return
     journal = Journal(run.journal, f"alerts-{kind}")
     journal.write("alerted", kind=kind)
     for trouble in tell(fleet.alerts, kind, run.id, counts):

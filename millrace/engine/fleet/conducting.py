@@ -18,6 +18,7 @@ from millrace.engine.fleet.aims import begun
 from millrace.engine.fleet.alerting import warn_late
 from millrace.engine.fleet.decider import Decider
 from millrace.engine.fleet.desk import FleetDesk
+from millrace.engine.fleet.due import Due
 from millrace.engine.fleet.eye import Eye
 from millrace.engine.fleet.groups import chooser
 from millrace.engine.fleet.observed import Card, Observed, Worker
@@ -90,14 +91,12 @@ def fleet_desk(
             journal,
             forecaster,
             decider=Decider(
-                order.pipeline,
                 fleet,
                 journal,
                 forecaster,
-                started=started,
+                due=Due(order.pipeline, started, partial(warn_late, fleet, run)),
                 money=Budget(run, order.pipeline, fleet, here).amount,
                 pool=only,
-                on_late=partial(warn_late, fleet, run),
                 priority=order.priority,
             ),
             sender=Sender(run, journal, roads.by_pool, sent, order.priority, templated),

@@ -7,9 +7,8 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from millrace.engine.errors import ItemError
-from millrace.engine.fleet.aims import aim, deadline
 from millrace.engine.fleet.decisions import decision_record, gist
+from millrace.engine.fleet.due import Due
 from millrace.engine.fleet.eye import Seen
 from millrace.engine.fleet.groups import Groups, pieces_of
 from millrace.engine.fleet.out import Out
@@ -21,8 +20,6 @@ from millrace.engine.forecasts import Forecaster
 from millrace.engine.jobs import Pending
 from millrace.engine.journal import Journal
 from millrace.engine.labels import permits
-from millrace.engine.pipeline import Pipeline
-from millrace.engine.placement.case import MONEY, SPOT_ONLY
 from millrace.engine.placement.decision import place
 from millrace.engine.placement.model import Decision, Group, Piece, Placed, PoolState, Snapshot
 from millrace.engine.placement.rules import examine
@@ -44,40 +41,32 @@ class Decider:
 
     def __init__(
         self,
-        pipeline: Pipeline,
         fleet: Fleet,
         journal: Journal,
         forecaster: Forecaster,
         *,
-        started: float,
+        due: Due,
         money: Money,
         pool: str = "",
         priority: str = "normal",
-        on_late: Callable[[], None] = lambda: None,
     ) -> None:
-        self._pipeline, self._fleet = pipeline, fleet
+        self._fleet = fleet
         self._journal = journal
-        self._started, self._money, self._pool = started, money, pool
+        self.due, self._money, self._pool = due, money, pool
         self._priority = priority
         self._pending: dict[str, int] = {}  # flow runs that wait in each pool, of all runs
         self._groups = Groups(fleet, forecaster)
         self._pieces: dict[str, Piece] = {}
-        self._group_of: dict[str, Group] = {}
+        self._group_of: dict[str, str] = {}  # ids, by key
         self._dry: dict[tuple[str, str], float] = {}  # offers that nobody took up, until when
         self._snapshot = Snapshot(())
         self._others, self._looked = Snapshot(()), -1
         self._said: object = None
-        self._on_late, self._late = on_late, False
 
     @property
     def currency(self) -> str:
         """The currency of every price and cost."""
         return self._fleet.currency
-
-    def seconds_left(self) -> float | None:
-        """Returns the seconds to the run's deadline, below zero once it has passed."""
-        end = deadline(self._pipeline, self._started)
-        return None if end is None else end - time.time()
 
     def down(self, pool: str, seen: Seen) -> str:
         """Returns why a pool cannot take work now, "" when it can or nobody knows."""
@@ -106,6 +95,7 @@ class Decider:
         """Returns where each ready job goes, and says so in the journal when it is news."""
         now = time.monotonic()
         out = list(outs)
+        self._groups.refresh()
         self._snapshot = self._look(out, seen, strikes, now)
         groups: dict[str, Group] = {}
         pieces = []
@@ -120,7 +110,7 @@ class Decider:
             at_risk.append(self._piece(pending, group, troubles))
         self._snapshot = replace(self._snapshot, at_risk=tuple(at_risk))
         committed = sum(o.price * o.backlog(now) for o in out)
-        wish = aim(self._pipeline, self._started, time.time(), self._money(committed))
+        wish = self.due.aim(self._money(committed))
         decision = place(groups, pieces, self._snapshot, wish)
         self._tell(decision, groups)
         return decision
@@ -128,8 +118,8 @@ class Decider:
     def _group(self, pending: Pending) -> Group:
         key = pending.job.key  # asked with every decision, for every batch that waits
         if key not in self._group_of:
-            self._group_of[key] = self._groups.of(pending.node, pending.cut, pending.label)
-        return self._group_of[key]
+            self._group_of[key] = self._groups.of(pending.node, pending.cut, pending.label).id
+        return self._groups.get(self._group_of[key])
 
     def _spared(self, group: Group, tried: frozenset[str]) -> Group:
         """Returns the group of batches that some pools could not do, if others can now."""
@@ -265,32 +255,11 @@ class Decider:
             for pool in self._others.pools
         )
 
-    def hopeless(self, decision: Decision, *, anything_out: bool) -> dict[str, ItemError]:
-        """Returns what waits for something that will not come, and why it is given up.
-
-        Money that is spent does not come back; a pool that is down is waited for until the
-        deadline has passed.
-        """
-        left = self.seconds_left()
-        given_up: dict[str, ItemError] = {}
-        for key, why in decision.waiting.items():
-            if why == MONEY and not anything_out:
-                given_up[key] = ItemError("budget", why, hint="raise `budget` and run again")
-            elif all(part.endswith(SPOT_ONLY) for part in why.split("; ")):
-                words = f"it was taken away too often, and there is nothing but spot: {why}"
-                hint = "give the pool an `on_demand` price, or allow another pool, and run again"
-                given_up[key] = ItemError("preempted", words, hint=hint)
-            elif why != MONEY and left is not None and left <= 0:
-                hint = "start a worker, or allow another pool, and run again"
-                given_up[key] = ItemError("no_pool", f"{why}, and the deadline passed", hint=hint)
-        return given_up
-
     def _tell(self, decision: Decision, groups: Mapping[str, Group]) -> None:
         """Writes the decision down when it differs from the last one in more than numbers."""
-        news = gist(decision)
+        news = gist(decision, groups)
         if news != self._said:
             self._said = news
             self._journal.write("placed", **decision_record(decision, self._snapshot, groups))
-        if decision.late and not self._late:
-            self._late = True
-            self._on_late()
+        if decision.late:
+            self.due.missed()

@@ -15,12 +15,15 @@ from millrace.engine.placement.model import Decision, Group, PoolState, Snapshot
 HOUR = 3600.0
 
 
-def gist(decision: Decision) -> object:
+def gist(decision: Decision, groups: Mapping[str, Group]) -> object:
     """Returns what of a decision is news to a person: everything but its numbers."""
     return (
         {
-            group: [(v.pool, v.rule, v.basis, bool(v.chosen)) for v in verdicts]
-            for group, verdicts in decision.verdicts.items()
+            name: [
+                (v.pool, v.rule, v.basis, bool(v.chosen), _source(groups[name], v))
+                for v in verdicts
+            ]
+            for name, verdicts in decision.verdicts.items()
         },
         sorted(set(decision.waiting.values())),
         decision.late,
@@ -63,11 +66,17 @@ def _group(group: Group, decision: Decision) -> dict[str, Any]:
         "label": str(group.label),
         "device": group.device,
         "refused": {"rule": rule, "reason": words} if rule else None,
-        "pools": [_verdict(verdict) for verdict in decision.verdicts[group.id]],
+        "pools": [_verdict(group, verdict) for verdict in decision.verdicts[group.id]],
     }
 
 
-def _verdict(verdict: Verdict) -> dict[str, Any]:
+def _source(group: Group, verdict: Verdict) -> str:
+    """Returns what the speed of a group on a pool rests on, "" where none is known."""
+    speed = group.speeds.get(verdict.pool)
+    return speed.source if speed else ""
+
+
+def _verdict(group: Group, verdict: Verdict) -> dict[str, Any]:
     return {
         "pool": verdict.pool,
         "rule": verdict.rule,
@@ -75,6 +84,7 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
         "basis": verdict.basis,
         "price": round(verdict.price, 6),
         "seconds": round(verdict.seconds, 3),
+        "speed": _source(group, verdict),
         "queue": round(verdict.queue, 3),
         "cost": round(verdict.cost, 6),
         "chosen": verdict.chosen,

@@ -66,8 +66,7 @@ class FleetDesk:
         self._approvals = Approvals(run, journal)
         self._threads = ThreadPoolExecutor(4, thread_name_prefix="send")
         self._turn, self._decided, self._took = -1, 0.0, 0.0
-        self._stopped = False
-        self._count = 0
+        self._stopped, self._count = False, 0
 
     # -- what comes onto the desk --------------------------------------------------------------
 
@@ -152,6 +151,7 @@ class FleetDesk:
         seen, now = self._eye.seen, time.monotonic()
         if self._run.stopping and not self._stopped:
             self._stop()
+        self._decider.due.heed()
         for out in self._out.values():
             out.told(self._decider.state(out, seen), now)
             self._note_begin(out)
@@ -165,7 +165,7 @@ class FleetDesk:
         seen = self._eye.seen
         if seen.away:
             out.sign = max(out.sign, now - self._patience.silence / 3)  # nobody could be asked
-        down, left = self._decider.down(out.pool, seen), self._decider.seconds_left()
+        down, left = self._decider.down(out.pool, seen), self._decider.due.left()
         code, why = out.trouble(now, self._patience, pool_down=down, deadline=left)
         if not code:
             return False
@@ -244,7 +244,7 @@ class FleetDesk:
 
     def _give_up(self, decision: Decision) -> None:
         """Fails what waits for something that will not come: money, or a pool past the deadline."""
-        for key, why in self._decider.hopeless(decision, anything_out=bool(self._out)).items():
+        for key, why in self._decider.due.hopeless(decision, anything_out=bool(self._out)).items():
             if pending := self._shelf.take(key):
                 self._back.append((pending, why))
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from importlib.metadata import version
 from math import ceil
 
@@ -66,22 +68,46 @@ JOIN_LOAD = 0.001
 """A join's part of its item's load. Joins copy; what they take is not measured by load."""
 
 
+_REFRESH_SECONDS = 30.0  # between two looks at all speeds, at the least
+
+
 class Groups:
-    """Finds the group of each item. Asks for the speeds of alike batches once; thread-safe."""
+    """Finds the group of each item. Asks for the speeds of alike batches once, and anew when the
+    forecaster has learnt something (`refresh`)."""
 
     def __init__(self, fleet: Fleet, forecaster: Forecaster) -> None:
         self._fleet, self._forecaster = fleet, forecaster
         self._memories = sorted(pool.memory for pool in fleet.workers)
-        self._found: dict[tuple[object, ...], Group] = {}
+        self._ids: dict[tuple[object, ...], str] = {}
+        self._found: dict[str, tuple[Group, Node, Cut]] = {}  # with one item of each, by id
+        self._turn, self._looked = forecaster.turn, float("-inf")
 
     def of(self, node: Node, cut: Cut, label: Label | None = None) -> Group:
         """Returns the group of an item's batches in a stage: the same for all that are alike."""
         label = cut.label if label is None else label
         needs = self._needs(cut)
         alike = (node.name, label, needs, cut.device.kind, cut.work.pace)
-        if alike not in self._found:
-            self._found[alike] = self._group(node, cut, label, needs)
-        return self._found[alike]
+        if alike not in self._ids:
+            group = self._group(node, cut, label, needs)
+            self._ids[alike] = group.id
+            self._found[group.id] = group, node, cut
+        return self.get(self._ids[alike])
+
+    def get(self, name: str) -> Group:
+        """Returns a group that was found before, by its id, with the speeds of now."""
+        return self._found[name][0]
+
+    def refresh(self) -> None:
+        """Takes in what the forecaster has learnt; called often, it looks now and then.
+
+        What a group is, and its id, stay as they are; only its speeds change.
+        """
+        now = time.monotonic()
+        if self._turn == self._forecaster.turn or now - self._looked < _REFRESH_SECONDS:
+            return
+        self._turn, self._looked = self._forecaster.turn, now
+        for name, (group, node, cut) in self._found.items():
+            self._found[name] = replace(group, speeds=self._speeds(node, cut)), node, cut
 
     def _group(self, node: Node, cut: Cut, label: Label, needs: Needs) -> Group:
         stage = node.stage
@@ -94,10 +120,13 @@ class Groups:
             label=label,
             needs=needs,
             device=cut.device.kind,
-            speeds={p.name: _speed(node, cut, p, self._forecaster) for p in self._fleet.workers},
+            speeds=self._speeds(node, cut),
             millrace=version("millrace"),
             unlike=frozenset(p.name for p in self._fleet.workers if self._unlike(node, cut, p)),
         )
+
+    def _speeds(self, node: Node, cut: Cut) -> dict[str, Speed]:
+        return {p.name: _speed(node, cut, p, self._forecaster) for p in self._fleet.workers}
 
     def _unlike(self, node: Node, cut: Cut, pool: Pool) -> bool:
         """True when a pool's GPUs would make other bytes than the batches' keys promise."""

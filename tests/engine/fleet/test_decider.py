@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from millrace.engine.fleet.decider import Decider
+from millrace.engine.fleet.due import Due
 from millrace.engine.fleet.eye import Seen
 from millrace.engine.fleet.out import Out
 from millrace.engine.fleet.strikes import Strikes
@@ -31,11 +32,10 @@ outputs: {films: {from: smaller, to: "out/{source.path}.mp4"}}
 def decider(tmp_path: Path) -> Decider:
     """One of a fleet in which `burst` works from a bucket and `studio` from the home store."""
     return Decider(
-        load(PIPELINE),
         fleet(tmp_path),
         Journal(tmp_path / "journal", "conductor"),
         Forecaster(settings()),
-        started=time.time(),
+        due=Due(load(PIPELINE), time.time()),
         money=lambda open_: None,
     )
 

@@ -140,6 +140,29 @@ def test_speeds_are_what_each_pool_did_then_what_such_a_device_did_then_the_kind
     assert graphic.speeds["gpus"].source == "prior"
 
 
+def test_speeds_follow_the_ledger_now_and_then_and_nothing_else_of_a_group_changes(
+    node: Node, fleet: Fleet, forecaster: Forecaster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    groups, found = Groups(fleet, forecaster), cut(node, fleet)
+    first = groups.of(node, found)
+    facts = {"kind": "faults.bytes", "version": 1, "device": "some CPU", "pool": "studio"}
+    ledger = Ledger(settings().ledger)
+
+    def learn(rate: float) -> float:
+        ledger.record(Row(at=rate, seconds=1000 / rate, load=1000, **facts) for _ in range(99))  # type: ignore[arg-type]
+        forecaster.refresh()
+        groups.refresh()
+        return groups.of(node, found).speeds["studio"].rate
+
+    assert learn(50.0) == pytest.approx(50)
+    assert learn(70.0) == pytest.approx(50)  # not so soon again
+    monkeypatch.setattr("millrace.engine.fleet.groups._REFRESH_SECONDS", 0.0)
+    assert learn(70.0) == pytest.approx(70)
+    now = groups.get(first.id)
+    assert now.speeds["studio"].source == "ledger"
+    assert replace(now, speeds=first.speeds) == first
+
+
 def test_what_every_batch_takes_whatever_its_size_is_part_of_the_prediction(
     node: Node, fleet: Fleet, forecaster: Forecaster
 ) -> None:
