@@ -43,7 +43,8 @@ class Fact:
     stands in the document. `path` tells repeated fields apart: "" or the number of the row.
     `methods` are those that found it; `checks` maps each check of the schema to whether it holds.
     `alternatives` are other values with their probabilities, the likeliest first. `crop` is a JPEG
-    of the place, kept for doubtful facts only.
+    of the place, kept for doubtful facts only. `reviewed` says which person decided on it and when,
+    empty where none has.
     """
 
     field: str
@@ -57,6 +58,7 @@ class Fact:
     checks: Mapping[str, bool] | None = None
     alternatives: tuple[tuple[str, float], ...] = ()
     crop: bytes = b""
+    reviewed: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,11 +183,12 @@ def _fact(fact: Fact) -> dict[str, Any]:
         "alternatives": [[value, round(p, 4)] for value, p in fact.alternatives],
         "evidence": [_evidence(one) for one in fact.evidence],
         "crop": b64encode(fact.crop).decode(),
+        "reviewed": fact.reviewed,
     }
 
 
 def _evidence(one: Evidence) -> dict[str, Any]:
-    box = [round(side, 2) for side in (one.box.x0, one.box.y0, one.box.x1, one.box.y1)]
+    box = [round(float(side), 2) for side in (one.box.x0, one.box.y0, one.box.x1, one.box.y1)]
     return {
         "page": one.page,
         "box": box,
@@ -208,6 +211,7 @@ def _fact_of(told: Mapping[str, Any]) -> Fact:
         alternatives=tuple((str(value), float(p)) for value, p in told["alternatives"]),
         evidence=tuple(_evidence_of(one) for one in told["evidence"]),
         crop=b64decode(told["crop"]),
+        reviewed=str(told["reviewed"]),
     )
 
 

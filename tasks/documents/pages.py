@@ -244,7 +244,7 @@ def _box(box: Box) -> tuple[float, float, float, float]:
 
 
 def _round(value: float) -> float:
-    return round(value, 2)
+    return round(float(value), 2)
 
 
 def _page_of(told: Mapping[str, Any]) -> Page:
