@@ -28,6 +28,7 @@ COMMANDS = {
     "cost": "cost",
     "verify": "evidence",
     "relabel": "relabel",
+    "review": "review",
     "gc": "upkeep",
     "doctor": "upkeep",
     "server": "server",
