@@ -10,6 +10,7 @@ import os
 import sqlite3
 import threading
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,6 +109,19 @@ class Measurements:
         self._put(
             "INSERT OR REPLACE INTO outlines VALUES (?, ?)", (f"{kind}@{version}/{digest}", text)
         )
+
+    def forget(self, digests: Collection[str]) -> int:
+        """Removes what is remembered of contents; returns how many entries that were."""
+        gone = 0
+        with self._lock:
+            for digest in digests:
+                for statement in (
+                    "DELETE FROM digests WHERE digest = ?",
+                    "DELETE FROM outlines WHERE subject LIKE '%/' || ?",
+                ):
+                    gone += self._db.execute(statement, (digest,)).rowcount
+            self._db.commit()
+        return gone
 
     def close(self) -> None:
         """Writes what is pending and closes the file."""
