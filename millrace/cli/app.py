@@ -29,6 +29,7 @@ COMMANDS = {
     "verify": "evidence",
     "relabel": "relabel",
     "review": "review",
+    "forget": "forget",
     "gc": "upkeep",
     "doctor": "upkeep",
     "server": "server",
