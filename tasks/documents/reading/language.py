@@ -11,6 +11,11 @@ _HAN_LETTER = re.compile(f"[{_HAN}]")
 _NO_SPACE = re.compile(f"(?<=[{_HAN}{_HAN_MARKS}]) +(?=[{_HAN}{_HAN_MARKS}])")
 
 
+def is_han(char: str) -> bool:
+    """Whether a character is a Han character; the marks between them are not."""
+    return _HAN_LETTER.match(char) is not None
+
+
 def han_share(text: str) -> float:
     """Returns the share of Han characters among letters and Han characters, 0 for none."""
     letters = sum(char.isalpha() for char in text)

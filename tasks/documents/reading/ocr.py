@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Protocol
 
 from millrace.tasks.documents.pages import Page, Reading
-from millrace.tasks.documents.reading.layout import blocks_of
+from millrace.tasks.documents.reading.layout import blocks_of, in_order
 from millrace.tasks.documents.reading.params import ReadParams
 from millrace.tasks.documents.reading.tesseract import tesseract
 
@@ -36,16 +37,29 @@ def read_page(image: Image, *, number: int, dpi: float, params: ReadParams) -> P
     """
     grey = image if image.mode == "L" else image.convert("L")
     languages = "eng" if params.languages == "auto" else "+".join(params.languages)
-    reader = tesseract(float(params.page_seconds))
-    reading = reader.read(grey, language=languages, mode="psm 6", dpi=dpi)
+    first = tesseract(float(params.page_seconds))
+    readings = [first.read(grey, language=languages, mode="psm 6", dpi=dpi)]
+    lines = readings[0].lines
+    if params.speed != "fast":
+        from millrace.tasks.documents.reading.rapid import MODE, rapid
+
+        reading = rapid(len(os.sched_getaffinity(0))).read(
+            grey, language=languages, mode=MODE, dpi=dpi
+        )
+        lines = in_order(reading.lines)
+        readings.insert(0, reading)
+    if params.speed == "thorough":
+        readings += [
+            first.read(grey, language=languages, mode=mode, dpi=dpi) for mode in ("psm 4", "psm 11")
+        ]
     return Page(
         number=number,
         width=grey.width,
         height=grey.height,
         dpi=dpi,
         origin="ocr",
-        lines=reading.lines,
-        blocks=blocks_of(reading.lines),
-        readings=(reading,),
+        lines=lines,
+        blocks=blocks_of(lines),
+        readings=tuple(readings),
         language=languages,
     )
