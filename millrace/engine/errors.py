@@ -6,6 +6,7 @@ MillraceError
 ├── NotPermitted         no pool may run it                                             exit 3
 ├── ToolMissing          a program or library is not installed                          exit 4
 ├── ServerError          the Prefect server cannot be reached or started                exit 4
+├── GraphError           the graph cannot be reached, or refuses                        exit 4
 ├── StoreError           the store cannot be read or written                            exit 1
 ├── Interrupted          a person stopped the run                                       exit 130
 ├── Relieved             another conductor has the run, or will                         exit 1
@@ -71,6 +72,12 @@ class ToolMissing(MillraceError):
 
 class ServerError(MillraceError):
     """The Prefect server cannot be started or reached."""
+
+    exit_code = 4
+
+
+class GraphError(MillraceError):
+    """The graph of facts cannot be reached, is locked, or was written by a newer Millrace."""
 
     exit_code = 4
 
