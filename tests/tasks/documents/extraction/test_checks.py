@@ -1,0 +1,67 @@
+"""Sums, dates and check digits, and what cannot be checked."""
+
+from __future__ import annotations
+
+import datetime
+
+import pytest
+
+from millrace.tasks.documents.extraction.checks import checked, evaluate, valid
+from millrace.tasks.documents.extraction.schema import Check, Field, Schema
+from millrace.tasks.documents.facts import Fact
+
+TODAY = datetime.date(2026, 1, 31)
+
+
+def fields(**types: str) -> tuple[Field, ...]:
+    return tuple(Field(type=kind, name=name) for name, kind in types.items())  # type: ignore[arg-type]
+
+
+SCHEMA = Schema(
+    name="x",
+    fields=fields(
+        total="money", line="money", tax="money", date="date", due="date", account="iban"
+    ),
+    checks={
+        "adds up": Check(type="sum", field="total", of=("line", "tax")),
+        "not in the future": Check(type="past", field="date"),
+        "due after": Check(type="before", field="date", of=("due",)),
+    },
+)
+
+
+def test_a_total_that_is_the_sum_of_lines_and_tax_holds() -> None:
+    values = {"total": ["10.60"], "line": ["4.00", "6.00"], "tax": ["0.60"]}
+    assert evaluate(SCHEMA, values, TODAY)["total"] == {"adds up": True}
+    values["tax"] = ["0.70"]
+    assert evaluate(SCHEMA, values, TODAY)["line"] == {"adds up": False}
+
+
+def test_a_check_that_cannot_be_made_says_nothing() -> None:
+    assert evaluate(SCHEMA, {"total": ["10.60"]}, TODAY) == {}
+    assert evaluate(SCHEMA, {"total": ["ten"], "line": ["10"]}, TODAY) == {}
+    assert evaluate(SCHEMA, {"date": ["soon"]}, TODAY) == {}
+
+
+@pytest.mark.parametrize(("date", "holds"), [("2026-01-31", True), ("2026-02-01", False)])
+def test_a_date_in_the_future_fails(date: str, holds: bool) -> None:
+    assert evaluate(SCHEMA, {"date": [date]}, TODAY)["date"] == {"not in the future": holds}
+
+
+def test_what_is_due_before_it_was_written_fails() -> None:
+    found = evaluate(SCHEMA, {"date": ["2026-01-20"], "due": ["2026-01-10"]}, TODAY)
+    assert found["due"] == {"due after": False}
+
+
+def test_check_digits_are_checked_without_being_asked() -> None:
+    good, bad = "DE89 3704 0044 0532 0130 00", "DE88 3704 0044 0532 0130 00"
+    assert evaluate(SCHEMA, {"account": [good]}, TODAY)["account"] == {"check digits": True}
+    assert evaluate(SCHEMA, {"account": [bad]}, TODAY)["account"] == {"check digits": False}
+    assert valid("vat", "DE136695976") and not valid("vat", "DE136695977")
+    assert valid("money", "1") is None
+
+
+def test_facts_get_the_checks_they_take_part_in() -> None:
+    fact = Fact("date", "2027-01-01", "1.1.2027", 0.9, "accepted", ())
+    (found,) = checked(SCHEMA, [fact], TODAY)
+    assert found.checks == {"not in the future": False}
