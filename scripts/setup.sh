@@ -108,6 +108,8 @@ if [ "$(sed -n 1p "$stamp" 2>/dev/null)" != "$now" ]; then
     printf '%s\n%s\n' "$now" "$PWD" >"$stamp"
     say "done"
 fi
+# What Spark NLP runs in; returns at once when the jars are there.
+bash scripts/jars.sh spark
 # A real S3 server for the tests where Go can build one; elsewhere moto's stands in.
 if [ "$purpose" = tests ] && command -v go >/dev/null && [ ! -x .tools/versitygw ]; then
     say "building $versitygw for the tests (1 to 2 minutes, once)"
