@@ -25,7 +25,7 @@ from millrace.engine.errors import BadInput, MillraceError, SessionLost
 from millrace.engine.sessions.group import members
 from millrace.engine.sessions.host import Limits, Started
 from millrace.engine.sessions.rehearsal import Measured, Rehearsal, fingerprint
-from millrace.engine.stages import Failure, Outline, Result, Span, Stage, Work
+from millrace.engine.stages import Failure, Outline, Result, Span, Stage, Work, is_effect
 
 __all__ = ["conformance"]
 
@@ -44,13 +44,15 @@ def conformance(
     same: Callable[[Path, Path], None] | None = None,
     output_suffix: str = "",
     limits: Limits = _LIMITS,
+    outside: Callable[[], object] | None = None,
 ) -> None:
     """Raises AssertionError unless the kind keeps the contract of `millrace.engine.stages`.
 
     `kind` is a registered name or the class itself. `good` are inputs it must do, `bad` inputs it
     must refuse (a folder stands for a gathered item); both are copied, never touched. `tmp` is an
     empty folder. For a kind that cuts: `uncut` are parameters with which it does not, and `same` a
-    function that raises when the joined file is not what the uncut one is.
+    function that raises when the joined file is not what the uncut one is. For a kind with an
+    effect: `outside` returns a picture of what it writes to, which the second time must not change.
     """
     with Rehearsal.of(kind, params, tmp, limits, output_suffix) as bench, _sentences(bench.kind):
         _describes_itself(bench)
@@ -59,12 +61,19 @@ def conformance(
         measured = [_is_measured(bench, item) for item in inputs]
         works = [_is_divided(bench, one) for one in measured]
         first = _is_done(bench, measured, works, "first")
+        applied = _picture(bench, outside)
         second = _is_done(bench, measured, works, "second")
-        _is_deterministic(first, second)
+        if is_effect(bench.cls):
+            _changes_nothing_more(bench, applied, outside)
+        else:
+            _is_deterministic(first, second)
         for number, one in enumerate(measured):
             _is_joined(bench, number, one, first, uncut, same)
         _refuses_damage(bench, measured, first)
         _ends_when_cancelled(bench, measured, works)
+        if is_effect(bench.cls):
+            _is_done(bench, measured, works, "after cancelling")
+            _changes_nothing_more(bench, applied, outside)
         _must(fingerprint(bench.inputs) == before, f"{bench.kind} changed its input's folder")
         for path in bad:
             _refuses(bench, path, measured[0])
@@ -155,6 +164,21 @@ def _is_done(
     _must(not left, f"{bench.kind} left files outside its folders: {sorted(left)}")
     bench.known.add(name)
     return results
+
+
+def _picture(bench: Rehearsal, outside: Callable[[], object] | None) -> object:
+    effect = is_effect(bench.cls)
+    _must(effect == (outside is not None), f"{bench.kind}: an effect, and only one, has an outside")
+    return outside() if outside else None
+
+
+def _changes_nothing_more(
+    bench: Rehearsal, applied: object, outside: Callable[[], object] | None
+) -> None:
+    _must(
+        outside is None or outside() == applied,
+        f"{bench.kind} applied again changed what it had written",
+    )
 
 
 def _is_deterministic(first: dict[str, Result], second: dict[str, Result]) -> None:

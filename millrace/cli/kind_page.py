@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from millrace.engine.document.catalogue import Kind
+from millrace.engine.stages import is_effect, secrets_of
 
 _LIMITS = (
     ("minimum", "≥ "),
@@ -53,6 +54,8 @@ def as_json(kind: Kind) -> dict[str, JsonValue]:
         "accepts": list(getattr(kind.cls, "accepts", ())),
         "gathers": bool(getattr(kind.cls, "gathers", False)),
         "lossy": bool(getattr(kind.cls, "lossy", False)),
+        "effect": is_effect(kind.cls),
+        "secrets": list(secrets_of(kind.cls)),
         "parameters": parameters(kind),
     }
 
@@ -65,6 +68,8 @@ def page(kind: Kind) -> list[RenderableType]:
     takes = ", ".join(getattr(kind.cls, "accepts", ())) or "any file"
     gathers = "; gathers many into one (`all:`)" if getattr(kind.cls, "gathers", False) else ""
     facts = f"version {kind.cls.version}; counts in {kind.cls.unit}; takes {takes}{gathers}"
+    if is_effect(kind.cls):
+        facts += "; has an effect outside the store, so it runs every time"
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("parameter", "type", "default", "what it is"):
         table.add_column(column, overflow="fold")

@@ -37,7 +37,7 @@ def cells(stage: StagePlan, currency: str) -> tuple[str, ...]:
         safe(stage.name),
         stage.kind,
         f"{mark}{number(stage.items)}",
-        number(stage.reused),
+        "always run" if stage.effect else number(stage.reused),
         f"{mark}{number(stage.batches - stage.batches_reused)}",
         f"{mark}{work}" if not stage.unknown else "known later",
         f"{guess}{duration(stage.seconds)}" if known else "–",

@@ -36,6 +36,8 @@ class Material(_Frozen):
     sides: dict[str, AnyPath] = {}
     digests: tuple[str, ...] = ()
     side_digests: dict[str, str] = {}
+    absent: tuple[str, ...] = ()
+    complete: bool = True
 
     @classmethod
     def of(cls, item: Item, sides: Mapping[str, Item]) -> Material:
@@ -50,6 +52,8 @@ class Material(_Frozen):
             sides={role: side.location for role, side in sides.items()},
             digests=item.digests,
             side_digests={role: side.digests[0] for role, side in sides.items() if side.digests},
+            absent=tuple(one.artifact.digest if one.artifact else "" for one in item.absent),
+            complete=item.complete,
         )
 
     def stage(self, folder: Path) -> Staged:
@@ -76,6 +80,8 @@ class Material(_Frozen):
             members=members,
             member_names=self.member_names,
             sides=sides,
+            absent=self.absent,
+            complete=self.complete,
         )
 
     def changed(self) -> bool:

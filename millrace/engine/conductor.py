@@ -41,7 +41,6 @@ _POLL_SECONDS = 0.05
 _ANSWERS = ("done", "failed", "lost")
 _SIGNS = ("queued", "opened", "progress", "alive")
 
-
 DeskOf = Callable[[Journal, Forecaster], Desk]
 """Makes the desk that hands out a run's work."""
 
@@ -104,8 +103,7 @@ class Conductor:
 
     def _take_up(self) -> None:
         """Becomes the run's conductor. Only now is it certain what the one before has done."""
-        run = self._run
-        self._tenure = Tenure(run)
+        self._tenure = Tenure(self._run)
         self._earlier = self._reader.new()
         self._desk = self._desk_of(self._journal, self._forecaster)
         self._tickets = Tickets(
@@ -114,7 +112,8 @@ class Conductor:
             self._desk,
             self._tallies,
             self._supply,
-            lambda: run.stopping,
+            lambda: self._run.stopping,
+            self._considering.anew,
         )
 
     def _conduct(self) -> Outcome:
@@ -221,6 +220,7 @@ class Conductor:
             while not self._inbox.empty():
                 self._inbox.get()()
         self._hear()
+        self._tickets.wake()
         self._desk.hand_out(more_to_come=self._measuring > 0)
 
     def _hear(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from millrace.engine.errors import BadInput
 from millrace.engine.expansion import Chooser, Cut, Found, Node, cut_item, look_up
@@ -15,6 +15,8 @@ from millrace.engine.settings import Settings
 from millrace.engine.space import require_space
 from millrace.engine.store import Store
 from millrace.engine.whys import Whys
+
+_ALWAYS = "always run: it has an effect outside the store"
 
 
 @dataclass(frozen=True)
@@ -43,18 +45,38 @@ class Considering:
 
         Raises ItemError when the item cannot be done, NotPermitted when nothing may do it.
         """
+        absent = tuple(self._if_readable(one) for one in item.absent)
         item = self.measurer.read(item)
+        if node.effect:
+            item = replace(item, absent=absent, complete=item.complete and self.order.complete)
         sides = {role: self.measurer.read(side) for role, side in sides.items()}
         outline = self.measurer.outline(node, item)
         cut = cut_item(node, item, outline, sides, self.host, self.choice)
         forced = node.name in self.order.force
-        found = Found(None, {}) if forced else look_up(self.store, cut)
+        anew = forced or node.effect
+        found = Found(None, {}) if anew else look_up(self.store, cut)
         if found.result:
             return Considered(cut, found, "")
-        if not (forced or self.order.retry):
+        if not (anew or self.order.retry):
             self._refuse_known(cut)
         require_space(self.settings, node, cut, found)
+        if node.effect:
+            return Considered(cut, found, _ALWAYS)
         return Considered(cut, found, self.whys.of(node.name, item.id, cut, forced))
+
+    def _if_readable(self, item: Item) -> Item:
+        """Returns an item that failed with its content's digest, where it has one."""
+        try:
+            return self.measurer.read(item)
+        except BadInput:
+            return item
+
+    def anew(self, node: Node, cut: Cut) -> Considered:
+        """Returns what is to be done for an item whose stage now asks for another device."""
+        again = cut_item(node, cut.item, cut.outline, cut.sides, self.host, self.choice)
+        forced = node.name in self.order.force or node.effect
+        found = Found(None, {}) if forced else look_up(self.store, again)
+        return Considered(again, found, self.whys.of(node.name, cut.item.id, again, forced))
 
     def _refuse_known(self, cut: Cut) -> None:
         """Raises the remembered BadInput of a batch that failed by its input's own fault."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import graphlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pydantic import JsonValue
 
@@ -13,7 +13,7 @@ from millrace.engine.hosts.devices import Device, Host, choose
 from millrace.engine.items import Item
 from millrace.engine.labels import Label, derived
 from millrace.engine.pipeline import Pipeline, StageSpec, suffix_for
-from millrace.engine.stages import Needs, Outline, Stage, Work, load
+from millrace.engine.stages import Needs, Outline, Stage, Work, is_effect, load
 from millrace.engine.store import Manifest, Store
 
 Chooser = Callable[[Needs, Label], Device]
@@ -34,6 +34,11 @@ class Node:
     _suffixes: dict[str, str] = field(default_factory=dict)
     _profiles: dict[Device, dict[str, str]] = field(default_factory=dict)
 
+    @property
+    def effect(self) -> bool:
+        """True where the kind changes something outside the store, so that it always runs."""
+        return is_effect(self.stage)
+
     def suffix(self, item: Item) -> str:
         """Returns the suffix the outputs ask for (".mp4"), "" where the kind may choose."""
         source = item.origin.suffix
@@ -46,6 +51,11 @@ class Node:
         if device not in self._profiles:
             self._profiles[device] = dict(self.stage.profile(device))
         return self._profiles[device]
+
+    def without_gpu(self) -> Node:
+        """Returns the stage as if it had said `gpu: no`."""
+        resources = self.spec.resources.model_copy(update={"gpu": "no"})
+        return replace(self, spec=self.spec.model_copy(update={"resources": resources}))
 
     def needs(self, work: Work) -> Needs:
         """Returns what the kind needs for this work, with what the pipeline asks for on top."""

@@ -121,8 +121,10 @@ class _Foresight:
         entries = [source[name] for source in sources for name in sorted(source, key=natural)]
         if not node.spec.all:
             return [self._result(e) for e in entries if e.error is None]
-        results = [self._result(e) for e in entries]
         origin = entries[0].item
+        if node.effect and any(e.error is None for e in entries):
+            entries = [e for e in entries if e.error is None]
+        results = [self._result(e) for e in entries]
         whole = Item(id=node.name, origin=origin.origin, label=origin.label)
         if any(e.error for e in entries):
             error = ItemError("incomplete", f"not every item that {node.name} gathers can be had")
@@ -164,7 +166,7 @@ class _Foresight:
         outline = self._measurer.outline(node, item)
         cut = cut_item(node, item, outline, sides, self._host, self._choice)
         forced = node.name in self._order.force
-        found = Found(None, {}) if forced else look_up(self._store, cut)
+        found = Found(None, {}) if forced or node.effect else look_up(self._store, cut)
         return Seen(item, cut, found, outline=node.stage.forecast(outline))
 
     def _foresee(self, node: Node, entry: Seen) -> Seen:

@@ -33,7 +33,7 @@ def expand_inputs(
     if order.only is None:
         wanted |= {output.source for output in pipeline.outputs.values()}
     names = [name for name in pipeline.inputs if name in wanted]
-    avoid = _own_folders(order)
+    avoid, unsettled = _own_folders(order), frozenset(order.unsettled)
     found = {}
     for name in names:
         source = pipeline.inputs[name]
@@ -41,6 +41,7 @@ def expand_inputs(
             items = expand(name, source, order.base, pipeline.label_of(name), avoid=avoid)
         except BadInput as error:
             raise DocumentError(f"inputs.{name}: {error.message}", hint=error.hint) from error
+        items = [item for item in items if not unsettled.intersection(_files(item))]
         if not items:
             sought = ", ".join((*source.files, *source.folders, source.manifest or ""))
             raise DocumentError(
@@ -52,6 +53,10 @@ def expand_inputs(
             items = [replace(item, id=f"{name}/{item.id}") for item in items]
         found[name] = items
     return found
+
+
+def _files(item: Item) -> tuple[Path, ...]:
+    return item.members or (item.location,)
 
 
 def _own_folders(order: Order) -> list[Path]:

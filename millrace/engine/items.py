@@ -38,7 +38,8 @@ class Item:
 
     `location` is a local file, or a folder of `members`; empty until a remote file was fetched.
     `artifact` is None until the content was read; `gathered` are the items it is made of.
-    `refusal` says why the item cannot be used.
+    `refusal` says why the item cannot be used. For an effect, `absent` are the items of inputs that
+    failed on their way, and `complete` tells that no item was left out on purpose.
     """
 
     id: str
@@ -52,6 +53,8 @@ class Item:
     member_names: tuple[str, ...] = ()
     refusal: BadInput | None = None
     gathered: tuple[Item, ...] = ()
+    absent: tuple[Item, ...] = ()
+    complete: bool = True
 
     @property
     def digests(self) -> tuple[str, ...]:

@@ -22,7 +22,8 @@ class StagePlan(_Frozen):
     a fleet, seconds of slots.
 
     `items` = `reused` (in the store) + `refused` + the rest, which is done. `forecast` of them
-    depend on results that do not exist yet; `unknown` cannot be foreseen before those do.
+    depend on results that do not exist yet; `unknown` cannot be foreseen before those do. An
+    `effect` runs in every run.
     """
 
     name: str
@@ -43,6 +44,7 @@ class StagePlan(_Frozen):
     source: Source
     bytes: int
     notes: tuple[str, ...]
+    effect: bool = False
 
 
 class Refusal(_Frozen):

@@ -107,6 +107,7 @@ def stage_plan(
         source=source,
         bytes=sum(needed(node, c, f) for c, f in todo),
         notes=tuple(sorted({note for c, _ in todo for note in c.work.notes})),
+        effect=node.effect,
     )
 
 

@@ -1,14 +1,14 @@
 """Who may go on: items as they come out of inputs and stages, and the stages they make ready.
 
 Readiness is per item: what one stage has finished goes on at once. Only a stage that gathers waits
-for every item of its sources, and a stage with side inputs for those it needs. Pure: no files, no
-clock, no threads.
+for every item of its sources, and a stage with side inputs for those it needs. What gathers needs
+all of them; an effect takes what is there. Pure: no files, no clock, no threads.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from millrace.engine.errors import BadInput
 from millrace.engine.expansion import Node
@@ -30,6 +30,7 @@ class Readiness:
 
     def __init__(self, nodes: Mapping[str, Node], inputs: Mapping[str, Sequence[Item]]) -> None:
         self._nodes = nodes
+        self._inputs = {item.id: item for items in inputs.values() for item in items}
         self.expected = {name: len(items) for name, items in inputs.items()}
         for name, node in nodes.items():
             alone = bool(node.spec.all)
@@ -65,11 +66,16 @@ class Readiness:
         # As the inputs were named, not as they were finished: the order is part of the result.
         entries = [(name, r[name]) for r in brought.values() for name in sorted(r, key=natural)]
         missing = [name for name, result in entries if result is None]
-        if missing:
+        if missing and not (node.effect and len(missing) < len(entries)):
             what = f"{len(missing)} of {len(entries)} items are missing, the first is {missing[0]}"
             whole = Item(id=node.name, origin=item.origin, label=item.label)
             return [Admission(node, whole, refusal=BadInput("incomplete", what))]
-        return self._admitted(node, gather(node.name, [i for _, i in entries if i is not None]))
+        whole = gather(node.name, [i for _, i in entries if i is not None])
+        absent = tuple(self._inputs[name] for name in missing if name in self._inputs)
+        unknown = len(absent) < len(missing)  # made of several items: nobody knows which
+        return self._admitted(
+            node, replace(whole, absent=absent, complete=whole.complete and not unknown)
+        )
 
     def _admitted(self, node: Node, item: Item) -> list[Admission]:
         sides: dict[str, Item] = {}

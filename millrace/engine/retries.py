@@ -9,11 +9,19 @@ from __future__ import annotations
 from collections import Counter
 from typing import Literal
 
-Trouble = Literal["session", "machine", "preempted", "opinion", "moved"]
+Trouble = Literal["session", "machine", "preempted", "opinion", "outage", "moved"]
 
-LIMITS: dict[Trouble, int] = {"session": 2, "machine": 4, "preempted": 12, "opinion": 2}
+LIMITS: dict[Trouble, int] = {
+    "session": 2, "machine": 4, "preempted": 12, "opinion": 2, "outage": 4,
+}  # fmt: skip
 """Attempts by the trouble that ended them; what was only moved has no limit. A batch that was
 preempted often is placed on machines that cannot be taken away, long before the limit."""
+
+UNREACHABLE = "unreachable"
+"""The code of a failure whose reason is that something the stage needs is away for now."""
+
+PAUSES = (5.0, 20.0, 60.0)
+"""Seconds to wait before a batch is tried again, after its first, second and third outage."""
 
 _MACHINE = (
     "crashed_assignment",
@@ -42,6 +50,8 @@ def trouble(code: str, *, fault: str = "") -> Trouble:
     """Returns what sort of trouble a code of a `lost` record tells of."""
     if code == "preempted":
         return "preempted"
+    if code == UNREACHABLE:
+        return "outage"
     if code in _MACHINE:
         return "machine"
     if code in _MOVED:

@@ -31,7 +31,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from millrace.engine import hold
 from millrace.engine.errors import UsageError
-from millrace.engine.files import write_atomically
+from millrace.engine.files import AnyPath, write_atomically
 from millrace.engine.journal import Journal, Record, read
 from millrace.engine.pipeline import Pipeline
 from millrace.engine.settings import Settings
@@ -47,7 +47,7 @@ class Order(BaseModel):
     input; `only` names a stage to stop at; `force` names stages whose stored results are ignored;
     `retry` tries failures again that are remembered as the input's own fault. `on` says who does
     the work: `here`, the `fleet`, or the one pool of that name; `scheduled` names the deployed
-    pipeline it is a run of.
+    pipeline it is a run of; files in `unsettled` are still being written and are passed over.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -63,6 +63,12 @@ class Order(BaseModel):
     on: str = "here"
     priority: Literal["high", "normal", "low"] = "normal"
     scheduled: str = ""
+    unsettled: tuple[AnyPath, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        """False where items are left out on purpose: that one is missing then means nothing."""
+        return self.limit is None and self.only is None and not self.unsettled
 
 
 @dataclass(frozen=True)

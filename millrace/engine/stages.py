@@ -13,6 +13,15 @@ with validated parameters and calls it in this order::
     join(session, …)     several results of one item into one
     check(result)        is what was written really good?
 
+Two class methods are optional, for kinds whose profile depends on the libraries of a host::
+
+    capabilities(device) what of the profile is the same whatever the parameters, on this host
+    advice(name, value)  what makes a host have that value in its profile
+
+A kind with the class attribute `effect = True` changes something outside the store: rows of a
+database, say. It runs in every run, is not kept from running by items that failed before it, and
+changes nothing the second time. Environment variables that it names in `secrets` reach its session.
+
 A kind knows nothing of Prefect, pools, retries, labels or stores.
 """
 
@@ -96,6 +105,11 @@ class Staged(_Frozen):
     `path` is a file, or for a folder artifact (a gathered item) a folder whose `members` lie in
     order (`member_names`: what people call them). `name` is the original name, for messages only:
     never build a path from it.
+
+    An effect that gathers gets what is there. `absent` holds an entry for each item that failed on
+    its way: the SHA-256 of the file it came from, "" where that cannot be read. Where it is not
+    `complete`, the run was told to take only some of the items. So what is missing from `members`
+    is no longer wanted only where the item is `complete` and its digest not `absent`.
     """
 
     name: str
@@ -104,6 +118,8 @@ class Staged(_Frozen):
     members: tuple[Path, ...] = ()
     member_names: tuple[str, ...] = ()
     sides: dict[str, Path] = {}
+    absent: tuple[str, ...] = ()
+    complete: bool = True
 
 
 class Batch(_Frozen):
@@ -137,7 +153,8 @@ class Failure(_Frozen):
     """Why a batch could not be done. `code` is a short word; `message` names the file.
 
     A failure that is the input's own fault is remembered: the same batch is not tried again until
-    something about it changes or a person asks for it.
+    something about it changes or a person asks for it. With the code `unreachable`, something that
+    the stage needs is away for now: the batch is tried again in the same run, after a while.
     """
 
     key: str
@@ -183,6 +200,28 @@ class Stage(Protocol):
     ) -> Result: ...
 
     def check(self, batch: Batch, result: Result) -> None: ...
+
+
+def capabilities(kind: type[Stage], device: Device) -> dict[str, str]:
+    """Returns what a kind says of its profile on a device of this host; {} if it says nothing."""
+    ask = getattr(kind, "capabilities", None)
+    return dict(ask(device)) if ask else {}
+
+
+def advice(kind: type[Stage], name: str, value: str) -> str:
+    """Returns what a kind says makes a host have a value in its profile; "" if nothing."""
+    ask = getattr(kind, "advice", None)
+    return str(ask(name, value)) if ask else ""
+
+
+def is_effect(kind: Stage | type[Stage]) -> bool:
+    """Returns whether a kind changes something outside the store."""
+    return bool(getattr(kind, "effect", False))
+
+
+def secrets_of(kind: type[Stage]) -> tuple[str, ...]:
+    """Returns the environment variables with credentials that a kind's sessions get."""
+    return tuple(getattr(kind, "secrets", ()))
 
 
 def available() -> dict[str, EntryPoint]:

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from millrace.engine.assignments import Assignment, Job
 from millrace.engine.errors import ItemError
 from millrace.engine.journal import Journal
+from millrace.engine.retries import UNREACHABLE
 from millrace.engine.sessions.host import Progressed, Started
 from millrace.engine.stages import Failure, Result
 from millrace.engine.store import Manifest, Store
@@ -101,9 +102,11 @@ class Teller:
 
     def failed(self, job: Job, failure: Failure) -> None:
         """A batch cannot be done. Its own input's fault is remembered in the store; what may be
-        this host's fault is handed back from a pool, so that another can try.
+        this host's fault is handed back from a pool, so that another can try. What failed for
+        something that is away goes back too.
         """
-        if self._order.pool != "here" and failure.fault != "input":
+        away = failure.code == UNREACHABLE
+        if (away or self._order.pool != "here") and failure.fault != "input":
             error = ItemError(failure.code, failure.message, hint=failure.hint)
             self.lost_one(job, error, in_hand=True, seconds=self.lap(), fault="stage")
             self.left.pop(job.key, None)

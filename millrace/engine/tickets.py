@@ -9,12 +9,12 @@ from typing import Literal
 
 from millrace.engine.consideration import Considered
 from millrace.engine.desks import Desk
-from millrace.engine.errors import ItemError, SessionLost
+from millrace.engine.errors import BadInput, ItemError, SessionLost
 from millrace.engine.expansion import Cut, Found, Node, look_up, made_of
 from millrace.engine.items import Item
 from millrace.engine.journal import Journal, Record
 from millrace.engine.outcome import Tallies
-from millrace.engine.retries import Retries, Trouble, trouble
+from millrace.engine.retries import PAUSES, Retries, Trouble, trouble
 from millrace.engine.store import Manifest, Store
 
 _TOLD: dict[Trouble, str] = {
@@ -22,6 +22,7 @@ _TOLD: dict[Trouble, str] = {
     "machine": "its process or machine was lost",
     "preempted": "its machine was taken away",
     "opinion": "a worker could not do it",
+    "outage": "what it needs was away",
 }
 
 
@@ -32,6 +33,7 @@ class Ticket:
     node: Node
     item: Item
     cut: Cut | None = None
+    keys: frozenset[str] = frozenset()  # of all its batches and their join
     parts: set[str] = field(default_factory=set)
     retries: Retries = field(default_factory=Retries)
     joining: bool = False
@@ -46,7 +48,8 @@ class Tickets:
     """Every item in every stage it has reached. Only the conductor's own thread calls it.
 
     `supply(stage, item, result)` is told what leaves a stage, None for a failure; `stopping` tells
-    that the run is being stopped, so that what is lost is not placed again.
+    that the run is being stopped, so that what is lost is not placed again; `anew(node, cut)`
+    considers an item again, for a stage that has changed its mind.
     """
 
     def __init__(
@@ -57,10 +60,12 @@ class Tickets:
         tallies: Tallies,
         supply: Callable[[str, Item, Item | None], None],
         stopping: Callable[[], bool],
+        anew: Callable[[Node, Cut], Considered],
     ) -> None:
         self._store, self._journal, self._desk, self._tallies = store, journal, desk, tallies
-        self._supply, self._stopping = supply, stopping
+        self._supply, self._stopping, self._anew = supply, stopping, anew
         self._tickets: dict[tuple[str, str], Ticket] = {}
+        self._resting: list[tuple[float, Ticket, str, bool]] = []  # until, of whom, key, alone
         self.open = 0
 
     def admit(self, node: Node, item: Item) -> Ticket:
@@ -73,6 +78,7 @@ class Tickets:
         """Takes up an item: what is in the store is reused, the rest goes onto the desk."""
         cut, found, why = considered.cut, considered.found, considered.why
         ticket.item, ticket.cut, ticket.why = cut.item, cut, why
+        ticket.keys = frozenset({cut.join, *(share.key for share in cut.shares)} - {""})
         ticket.since = time.time()
         name, item = ticket.node.name, ticket.item.id
         load = sum(share.load for share in cut.shares)
@@ -116,6 +122,8 @@ class Tickets:
             return
         key = record.data["key"]
         self._desk.answered(record)
+        if key not in ticket.keys:
+            return  # of before it was cut for another sort of device
         if record.event == "done":
             self._done(ticket, key)
         elif record.event == "failed":
@@ -154,10 +162,16 @@ class Tickets:
         ticket = self._tickets.get((stage, item))
         if ticket is None or ticket.over or ticket.cut is None or self._stopping():
             return
+        if key not in ticket.keys:
+            return  # of before it was cut for another sort of device
+        if error.code == "no_gpu":
+            self._cut_for_cpu(ticket, ticket.cut, error)
+            return
         if error.code == "part_missing":
             ticket.joining = False
             ticket.parts.clear()
-            self._pursue(ticket, look_up(self._store, ticket.cut))
+            found = Found(None, {}) if ticket.node.effect else look_up(self._store, ticket.cut)
+            self._pursue(ticket, found)
             return
         made = self._store.find(key)
         if made and made.made >= ticket.since:  # meanwhile, and not before it was forced
@@ -168,6 +182,38 @@ class Tickets:
             self.refuse(ticket, _too_often(error, ticket.retries.of(key)), key)
             return
         alone = ticket.retries.of(key)["session"] > 0
+        if what == "outage":
+            self._journal.write("note", stage, item, text=f"{error.message}; tried again later")
+            pause = PAUSES[min(ticket.retries.of(key)["outage"], len(PAUSES)) - 1]
+            self._resting.append((time.monotonic() + pause, ticket, key, alone))
+        else:
+            self._again(ticket, key, alone)
+
+    def _cut_for_cpu(self, ticket: Ticket, cut: Cut, why: ItemError) -> None:
+        """Takes up an item anew, for processors: no GPU of the fleet can do it."""
+        name, item = ticket.node.name, ticket.item.id
+        self._journal.write("recut", name, item, why=why.message)
+        self._desk.forget(name, item)
+        ticket.node, ticket.joining = ticket.node.without_gpu(), False
+        ticket.parts.clear()
+        try:
+            self.start(ticket, self._anew(ticket.node, cut))
+        except ItemError as error:
+            self.refuse(ticket, error)
+
+    def wake(self) -> None:
+        """Puts back onto the desk what has waited long enough for something that was away."""
+        if not self._resting:
+            return
+        now = time.monotonic()
+        due = [rest for rest in self._resting if rest[0] <= now]
+        self._resting = [rest for rest in self._resting if rest[0] > now]
+        for _, ticket, key, alone in due:
+            if not ticket.over:
+                self._again(ticket, key, alone)
+
+    def _again(self, ticket: Ticket, key: str, alone: bool) -> None:
+        assert ticket.cut is not None  # noqa: S101
         if key == ticket.cut.join:
             self._desk.add_join(ticket.node, ticket.cut, ticket.why, alone=alone)
         else:
@@ -206,6 +252,7 @@ class Tickets:
             message=error.message,
             hint=error.hint,
             known=error.known,
+            fault="input" if isinstance(error, BadInput) else "stage",
         )
         self._fail(ticket, error)
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
+
+from millrace.engine.sessions.environment import masked
 
 LOG_HEAD = 4 << 20  # bytes
 LOG_TAIL = 1 << 20
@@ -33,11 +36,19 @@ class Tail:
         return b"".join(self._pieces)[-self._size :]
 
 
-def copy_bounded(stream: IO[bytes], log: Path, head: int = LOG_HEAD, tail: int = LOG_TAIL) -> None:
+def copy_bounded(
+    stream: IO[bytes],
+    log: Path,
+    head: int = LOG_HEAD,
+    tail: int = LOG_TAIL,
+    *,
+    secret: Sequence[str] = (),
+) -> None:
     """Appends the stream to `log` until it ends: the first `head` bytes as they come, and the last
     `tail` bytes at the end, with a line between that says how much was left out.
 
-    Goes on reading when the log cannot be written: a full disk must not block who writes.
+    Goes on reading when the log cannot be written: a full disk must not block who writes. What is
+    `secret` is masked, also where two pieces meet.
     """
     written, rest = 0, Tail(tail)
     try:
@@ -45,7 +56,7 @@ def copy_bounded(stream: IO[bytes], log: Path, head: int = LOG_HEAD, tail: int =
     except OSError:
         file = None
     with stream:
-        while piece := stream.read1(_CHUNK):  # type: ignore[attr-defined]
+        for piece in _veiled(stream, secret):
             now = piece[: max(0, head - written)]
             written += len(now)
             file = _write(file, now)
@@ -59,6 +70,24 @@ def copy_bounded(stream: IO[bytes], log: Path, head: int = LOG_HEAD, tail: int =
         file = _write(file, kept)
     if file is not None:
         file.close()
+
+
+def _veiled(stream: IO[bytes], secret: Sequence[str]) -> Iterator[bytes]:
+    """Yields what comes from a stream; with secrets, whole lines where they are not too long."""
+    held = b""
+    while piece := stream.read1(_CHUNK):  # type: ignore[attr-defined]
+        if not secret:
+            yield piece
+            continue
+        held += piece
+        end = len(held) if len(held) > _CHUNK else held.rfind(b"\n") + 1
+        if end:
+            yield masked(held[:end].decode(errors="surrogateescape"), secret).encode(
+                errors="surrogateescape"
+            )
+            held = held[end:]
+    if held:
+        yield masked(held.decode(errors="surrogateescape"), secret).encode(errors="surrogateescape")
 
 
 def _write(file: IO[bytes] | None, piece: bytes) -> IO[bytes] | None:

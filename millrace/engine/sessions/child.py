@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
@@ -33,8 +33,15 @@ _EMPTY_S = 2.0  # for the kernel to take down what KILL was sent to
 class Child:
     """A running child. Thread-safe. `lost` says why it ended, once it has."""
 
-    def __init__(self, *, log: Path, scratch: Path, environment: Mapping[str, str]) -> None:
-        self._log, self._scratch = log, scratch
+    def __init__(
+        self,
+        *,
+        log: Path,
+        scratch: Path,
+        environment: Mapping[str, str],
+        secret: Sequence[str] = (),
+    ) -> None:
+        self._log, self._scratch, self._secret = log, scratch, tuple(secret)
         self._mark = secrets.token_hex(8)
         self._environment = {**environment, group.MARK: self._mark}
         self._said: queue.SimpleQueue[wire.Said | None] = queue.SimpleQueue()
@@ -137,7 +144,10 @@ class Child:
         readers = [
             threading.Thread(target=self._hear_all, args=(events,), daemon=True),
             threading.Thread(
-                target=copy_bounded, args=(self._process.stdout, self._log), daemon=True
+                target=copy_bounded,
+                args=(self._process.stdout, self._log),
+                kwargs={"secret": self._secret},
+                daemon=True,
             ),
         ]
         for reader in readers:

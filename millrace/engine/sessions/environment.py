@@ -26,6 +26,8 @@ _PRIVATE = re.compile(
     r"|PASSWORDS?|SECRETS?|TOKENS?)(_|$)",
     re.IGNORECASE,
 )
+_SHORTEST_SECRET = 6
+_MASK = "•••"
 _THREADS = (
     "MKL_NUM_THREADS",
     "NUMEXPR_NUM_THREADS",
@@ -54,6 +56,19 @@ def clean(environment: Mapping[str, str], extra: Sequence[str] = ()) -> dict[str
         folders = kept["PYTHONPATH"].split(os.pathsep)
         kept["PYTHONPATH"] = os.pathsep.join(str(Path(f).absolute()) for f in folders)
     return kept
+
+
+def secret_values(environment: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:
+    """Returns the credentials that a kind declares as its `secrets` and this host has."""
+    return {name: environment[name] for name in names if environment.get(name)}
+
+
+def masked(text: str, secret: Sequence[str]) -> str:
+    """Returns a text with dots in place of credentials; those too short to be any are left."""
+    for value in secret:
+        if len(value) >= _SHORTEST_SECRET:
+            text = text.replace(value, _MASK)
+    return text
 
 
 def confined(environment: Mapping[str, str], scratch: Path, cores: int) -> dict[str, str]:

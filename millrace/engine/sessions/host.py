@@ -23,7 +23,7 @@ from millrace.engine.hosts.devices import Device
 from millrace.engine.sessions import wire
 from millrace.engine.sessions.child import ASK_GRACE_S, TERM_GRACE_S, Child
 from millrace.engine.sessions.claims import BrokenKind, Claims
-from millrace.engine.sessions.environment import clean, confined
+from millrace.engine.sessions.environment import clean, confined, masked, secret_values
 from millrace.engine.sessions.watch import Limits, Watch
 from millrace.engine.sessions.wire import Progressed, Started
 from millrace.engine.stages import Batch, Failure, Needs, Outline, Result, Staged
@@ -78,6 +78,7 @@ class SessionHost:
         self._child: Child | None = None
         self._leased = False
         self._over: SessionLost | None = None
+        self._secret: tuple[str, ...] = ()
 
     def __enter__(self) -> SessionHost:
         return self
@@ -160,7 +161,7 @@ class SessionHost:
                     yield said
                 case wire.Finished(result=answer) | wire.Failed(failure=answer):
                     self._accept(claims, answer)
-                    yield answer
+                    yield self._without_secrets(answer)
         if claims.pending:
             raise self._lose("protocol", f"{self._setup.kind} left batches without an answer")
 
@@ -172,6 +173,16 @@ class SessionHost:
                 claims.place(answer.path)
         except BrokenKind as broken:
             raise self._lose("protocol", str(broken)) from broken
+
+    def _without_secrets(self, answer: Result | Failure) -> Result | Failure:
+        """Returns an answer as it may be written down: errors may repeat what a server was told."""
+        if not self._secret:
+            return answer
+        if isinstance(answer, Result):
+            notes = tuple(masked(note, self._secret) for note in answer.notes)
+            return answer.model_copy(update={"notes": notes})
+        words = {n: masked(getattr(answer, n), self._secret) for n in ("code", "message", "hint")}
+        return answer.model_copy(update=words)
 
     def _call(
         self, command: BaseModel, folders: Sequence[Path], *, leased: bool
@@ -201,6 +212,8 @@ class SessionHost:
             raise
 
     def _refusal(self, said: wire.Refused) -> MillraceError:
+        words = {n: masked(getattr(said, n), self._secret) for n in ("message", "hint")}
+        said = said.model_copy(update=words)
         match said.because:
             case "input":
                 return BadInput(said.code, said.message, hint=said.hint)
@@ -225,17 +238,21 @@ class SessionHost:
                     self._child.wait(_ENDS_WITHIN_S)
                 self._child = None
             if self._child is None:
-                self._child = self._start()
+                self._child = self._start(leased)
             self._leased = self._leased or leased
             return self._child
 
-    def _start(self) -> Child:
+    def _start(self, leased: bool) -> Child:
+        """Starts a child. Credentials reach the one that works, not the one that measures."""
         scratch, cores = self._scratch, self._setup.device.cores
         scratch.mkdir(parents=True, exist_ok=True)
         self._log.parent.mkdir(parents=True, exist_ok=True)
-        declared: Sequence[str] = getattr(stages.load(self._setup.kind), "environment", ())
-        environment = confined(clean(os.environ, declared), scratch, cores)
-        child = Child(log=self._log, scratch=scratch, environment=environment)
+        kind = stages.load(self._setup.kind)
+        declared: Sequence[str] = getattr(kind, "environment", ())
+        secret = secret_values(os.environ, stages.secrets_of(kind)) if leased else {}
+        environment = confined(clean(os.environ, declared), scratch, cores) | secret
+        self._secret = tuple(secret.values())
+        child = Child(log=self._log, scratch=scratch, environment=environment, secret=self._secret)
         child.say(self._setup)
         return child
 
