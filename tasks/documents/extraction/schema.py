@@ -11,6 +11,7 @@ where they stand; a model that was trained on examples does the rest.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -18,12 +19,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field as Described
 from pydantic import field_validator
+from pydantic.json_schema import SkipJsonSchema
 
 from millrace.engine.document import parts, source_map
 from millrace.engine.document.files import NoText, text_of
 from millrace.engine.document.problems import Finding, Problem, Report, nearest
 from millrace.engine.document.specs import Name, Part
 from millrace.engine.errors import UsageError
+from millrace.tasks.documents.extraction.schema_checks import between_parts
 
 VERSION = 1
 FOLDER = Path(__file__).resolve().parents[1] / "schemas"
@@ -43,7 +46,7 @@ class Field(Part):
     `synonyms` are words that stand before or above a value; `patterns` regular expressions of whole
     values (a group, where there is one, is the value); `where` is a part of the page; values of a
     field with a `gazetteer` are learnt, and known ones are recognised though badly read. `many`
-    fields have a value in each row or occurrence.
+    fields have a value in each row or occurrence; their synonyms are also headings of columns.
     """
 
     type: FieldType
@@ -55,13 +58,11 @@ class Field(Part):
     where: Literal["any", "top", "bottom"] = "any"
     gazetteer: bool = False
     format: str = Described("", description="for dates: the order of day and month, DMY or MDY")
-    name: str = Described("", exclude=True)
+    name: SkipJsonSchema[str] = Described("", exclude=True)
 
     @field_validator("patterns")
     @classmethod
     def _sound(cls, values: Texts) -> Texts:
-        import re
-
         for value in values:
             try:
                 re.compile(value)
@@ -93,7 +94,10 @@ class EntitySpec(Part):
 
 
 class RelationSpec(Part):
-    """A relation between two entities of the schema, or of the document (`from: document`)."""
+    """A relation between two entities of the schema, or of one and the document.
+
+    `from` and `to` name entities; `document`, which `from` is when omitted, is the document itself.
+    """
 
     kind: str = Described(pattern=r"^[A-Z][A-Z_]{0,39}$")
     source: str = Described("document", alias="from")
@@ -191,13 +195,13 @@ def _schema(data: Mapping[str, Any]) -> tuple[Schema | None, list[Finding]]:
         message = f"this Millrace reads version {VERSION}, not {top.version}"
         found.append(Finding(("version",), message))
     blanks = {"type": "text", "field": "", "kind": "Thing", "name": "", "to": ""}
-    fields = parts.section(Field, data, "fields", "a field", found, blanks)
+    fields = parts.section(Field, _unnamed(data, found), "fields", "a field", found, blanks)
     checks = parts.section(Check, data, "checks", "a check", found, blanks)
     entities = parts.section(EntitySpec, data, "entities", "an entity", found, blanks)
     relations = _relations(data.get("relations"), found, blanks)
     if not fields and not (top and top.keys_and_values) and not found:
         found.append(Finding(("fields",), "a schema needs fields, or `keys_and_values: true`"))
-    found += _names(tuple(fields), checks, entities, relations)
+    found += between_parts(fields, checks, entities, relations)
     if found or top is None:
         return None, found
     named = [f.model_copy(update={"name": n}) for n, f in fields.items() if f is not None]
@@ -214,6 +218,21 @@ def _schema(data: Mapping[str, Any]) -> tuple[Schema | None, list[Finding]]:
     )
 
 
+def _unnamed(data: Mapping[str, Any], found: list[Finding]) -> Mapping[str, Any]:
+    """Returns the data without names inside fields: a field's name is its key."""
+    fields = data.get("fields")
+    if not isinstance(fields, dict):
+        return data
+    kept = {}
+    for key, entry in fields.items():
+        kept[key] = entry
+        if isinstance(entry, dict) and "name" in entry:
+            message = f"a field is named by its key, which is {key!r}; `title` is what people see"
+            found.append(Finding(("fields", key, "name"), message, at_key=True))
+            kept[key] = {k: v for k, v in entry.items() if k != "name"}
+    return {**data, "fields": kept}
+
+
 def _relations(
     data: Any, found: list[Finding], blanks: Mapping[str, Any]
 ) -> tuple[RelationSpec | None, ...]:
@@ -226,37 +245,3 @@ def _relations(
         parts.part(RelationSpec, entry, ("relations", n), "a relation", found, blanks)
         for n, entry in enumerate(data)
     )
-
-
-def _names(
-    fields: Texts,
-    checks: Mapping[str, Check | None],
-    entities: Mapping[str, EntitySpec | None],
-    relations: tuple[RelationSpec | None, ...],
-) -> list[Finding]:
-    """Returns what names a field or an entity that is not there."""
-    asked: list[tuple[tuple[str | int, ...], str, Texts, str]] = []
-    for name, check in checks.items():
-        if check:
-            asked.append((("checks", name, "field"), check.field, fields, "field"))
-            asked += [
-                (("checks", name, "of", n), f, fields, "field") for n, f in enumerate(check.of)
-            ]
-    for name, entity in entities.items():
-        if entity:
-            asked.append((("entities", name, "name"), entity.name, fields, "field"))
-            asked += [
-                (("entities", name, "attributes", key), f, fields, "field")
-                for key, f in entity.attributes.items()
-            ]
-    known = ("document", *entities)
-    for number, relation in enumerate(relations):
-        if relation:
-            where = ("relations", number)
-            asked.append(((*where, "from"), relation.source, known, "entity"))
-            asked.append(((*where, "to"), relation.target, known, "entity"))
-    return [
-        Finding(where, f"there is no {what} {name!r}{nearest(name, among)}")
-        for where, name, among, what in asked
-        if name and name not in among
-    ]
