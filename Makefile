@@ -4,10 +4,10 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 BIN := .venv/bin
 
-.PHONY: help setup setup-tests demo test check lint format bench image-check soak lock clean distclean
+.PHONY: help setup setup-tests demo test check lint format bench neo4j neo4j-stop image-check soak lock clean distclean
 
 help: ## show this list
-	@grep -hE '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+	@grep -hE '^[a-z0-9-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 12
 
 setup: ## install what is missing (system packages, the locked environment)
 	@bash scripts/setup.sh
@@ -43,6 +43,12 @@ else
 	@shopt -s nullglob; for file in benchmarks/[!_]*.py; do \
 	    printf '%-24s %s\n' "$$(basename "$$file" .py)" "$$(grep -m1 -oP '^"""\K[^"]*' "$$file")"; done
 endif
+
+neo4j: ## start a Neo4j server on this machine (fetched the first time) and say what to set
+	@bash scripts/neo4j.sh start
+
+neo4j-stop: ## stop it; its data stays
+	@bash scripts/neo4j.sh stop
 
 image-check: ## carry out the Dockerfile's steps in a bare Debian root (root; not in CI)
 	@bash scripts/image-check.sh $(TARGETS)

@@ -1,8 +1,8 @@
 """The graph, whichever database keeps it: load facts, withdraw them, ask.
 
-`locations.open_graph(where)` returns one. A document is written in one transaction, so it is in the graph
-whole or not at all; what is there already is left alone. What differs between the databases stands
-behind `Engine`.
+`locations.open_graph(where)` returns one. A document is written in one transaction, so it is in the
+graph whole or not at all; what is there already is left alone. What differs between the databases
+stands behind `Engine`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from millrace.tasks.documents.graph.model import EDGES, NODES, Row
 __all__ = ["Answer", "Engine", "Graph", "Receipt"]
 
 T = TypeVar("T")
-_ROWS = 5000  # nodes and edges of one transaction, about
+_ROWS = 10_000  # nodes and edges of one transaction, about
 _WITHDRAWN = 200  # documents withdrawn in one transaction
 LIMIT = 10_000
 SECONDS = 60.0

@@ -153,6 +153,7 @@ class Embedded:
                             f"another process has held the graph in {self.where} for "
                             f"{self._patience:.0f} s",
                             hint="wait for its load to end, or use a Neo4j server: `make neo4j`",
+                            away=True,
                         ) from None
                     time.sleep(_LOOK)
             yield

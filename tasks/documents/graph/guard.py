@@ -2,8 +2,8 @@
 
 For the embedded database, which has no rights to give: read-only, it still writes files (COPY TO),
 reads them (LOAD FROM) and calls procedures. A query is cut into strings, comments, quoted names and
-words, by the rules of that database; what the words may be is a list. Neo4j plans a query first, and
-is judged by its plan.
+words, by the rules of that database; what the words may be is a list. Neo4j plans a query first,
+and that plan is judged.
 """
 
 from __future__ import annotations

@@ -130,6 +130,11 @@ def reconnect(run: Run, edge: Edge, rows: Sequence[Row]) -> None:
         run(statements.reconnect(edge), rows=rows)
 
 
+def describe(run: Run, digests: Iterable[str]) -> None:
+    """Writes what all scopes together say of documents: their names, kind and pages."""
+    _describe(run, _held(run, digests))
+
+
 def _held(run: Run, digests: Iterable[str]) -> dict[str, dict[str, Row]]:
     """Returns for each document what each scope has of it."""
     ids = sorted(digests)

@@ -62,11 +62,9 @@ _CLAIM = ("document", "scope", "extractor", "probability", "state")
 SCOPE = Node("Scope", ())
 DOCUMENT = Node("Document", ("name", "names", "kind", "pages"))
 PAGE = Node("Page", ("document", "number"))
-FACT = Node(
-    "Fact",
-    ("identity", "field", "path", "value", "number", "raw", "extracted", "methods", "checks")
-    + ("alternatives", "reviewed", *_CLAIM, *_PLACE),
-)
+_VALUE = ("identity", "field", "path", "value", "number", "raw", "extracted")
+_WHY = ("methods", "checks", "alternatives", "reviewed")
+FACT = Node("Fact", (*_VALUE, *_WHY, *_CLAIM, *_PLACE))
 MENTION = Node("Mention", ("key", "kind", "name", "names", "attributes", *_CLAIM, *_PLACE))
 ENTITY = Node("Entity", ("kind", "name", "folded"))
 RESOLVED = Node("Resolved", ("kind", "name"))
@@ -184,8 +182,9 @@ def _unlike(facts: Facts) -> list[Fact]:
 
 
 def _pages(facts: Facts, nodes: dict[Node, list[Row]], edges: dict[Edge, list[Row]]) -> None:
-    told = [*facts.facts, *facts.entities]
-    found = {one.page for claim in told for one in claim.evidence}
+    evidence = [one for fact in facts.facts for one in fact.evidence]
+    evidence += [one for entity in facts.entities for one in entity.evidence]
+    found = {one.page for one in evidence}
     for number in sorted({*range(1, facts.pages + 1), *found}):
         row = {"id": _page(facts.digest, number), "document": facts.digest, "number": number}
         nodes[PAGE].append(row)
