@@ -77,9 +77,16 @@ class ServerError(MillraceError):
 
 
 class GraphError(MillraceError):
-    """The graph of facts cannot be reached, is locked, or was written by a newer Millrace."""
+    """The graph of facts cannot be reached, is locked, or was written by a newer Millrace.
+
+    `away`: it may be there again after a while.
+    """
 
     exit_code = 4
+
+    def __init__(self, message: str, *, hint: str = "", away: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.away = away
 
 
 class StoreError(MillraceError):
