@@ -171,7 +171,45 @@ def dump(document: Document) -> bytes:
 
     Words are lists `[text, x0, y0, x1, y1, confidence]`: a page has hundreds.
     """
-    return orjson.dumps({"format": FORMAT, **_document(document)}) + b"\n"
+    pages = [dump_page(page) for page in document.pages]
+    return assembled(document.name, document.digest, document.media_type, pages)
+
+
+def dump_page(page: Page) -> bytes:
+    """Returns one page as JSON, for `assembled`."""
+    return orjson.dumps(_page(page))
+
+
+def assembled(name: str, digest: str, media_type: str, pages: Sequence[bytes]) -> bytes:
+    """Returns a document of pages that are JSON already: what `dump` gives, without making it of
+    objects again."""
+    return _document(name, digest, media_type, [orjson.Fragment(page) for page in pages])
+
+
+def numbers(data: bytes) -> list[int]:
+    """Returns the numbers of the pages of a document in JSON. Raises ValueError for anything else.
+
+    It does not make objects of them, as `load` does.
+    """
+    try:
+        told = orjson.loads(data)
+        if told["format"] != FORMAT:
+            raise ValueError(f"a document of format {told['format']}; this Millrace reads {FORMAT}")
+        return [int(page["number"]) for page in told["pages"]]
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"not a document that was read: {error}") from error
+
+
+def joined(parts: Sequence[bytes]) -> bytes:
+    """Returns parts of one document, each as from `dump`, as one. Raises ValueError for none, or
+    what is no document."""
+    try:
+        told = [orjson.loads(part) for part in parts]
+        pages = [page for part in told for page in part["pages"]]
+        first = told[0]
+        return _document(first["name"], first["digest"], first["media_type"], pages)
+    except (KeyError, TypeError, IndexError) as error:
+        raise ValueError(f"not parts of a document that was read: {error}") from error
 
 
 def load(data: bytes) -> Document:
@@ -190,13 +228,9 @@ def load(data: bytes) -> Document:
         raise ValueError(f"not a document that was read: {error}") from error
 
 
-def _document(document: Document) -> dict[str, Any]:
-    return {
-        "name": document.name,
-        "digest": document.digest,
-        "media_type": document.media_type,
-        "pages": [_page(page) for page in document.pages],
-    }
+def _document(name: str, digest: str, media_type: str, pages: Sequence[Any]) -> bytes:
+    told = {"format": FORMAT, "name": name, "digest": digest, "media_type": media_type}
+    return orjson.dumps({**told, "pages": pages}) + b"\n"
 
 
 def _page(page: Page) -> dict[str, Any]:
