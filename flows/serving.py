@@ -20,8 +20,10 @@ from millrace.engine.exchange.quarters import sweep
 from millrace.engine.fleet.observed import Card
 from millrace.engine.hosts.devices import inventory
 from millrace.engine.settings import Settings
-from millrace.engine.worker import describe
+from millrace.engine.worker import capabilities, describe
 from millrace.flows.worker import MillraceWorker, Station
+
+Able = dict[str, dict[str, dict[str, str]]]
 
 POWER_OFF = "MILLRACE_POWER_OFF"
 _DEFAULT_POWER_OFF = "systemctl poweroff"
@@ -73,10 +75,11 @@ async def _serve(
 async def _keep_card(station: Station, settings: Settings, say: Callable[[str], None]) -> None:
     """Leaves the worker's card in the store it works from, now and every minute, until the end."""
     said = ""
+    able = await run_sync(lambda: capabilities(inventory()), abandon_on_cancel=True)
     try:
         while True:
             try:
-                await run_sync(_write_card, station, settings, abandon_on_cancel=True)
+                await run_sync(_write_card, station, settings, able, abandon_on_cancel=True)
                 said = ""
             except MillraceError as error:
                 if error.message != said:
@@ -88,19 +91,19 @@ async def _keep_card(station: Station, settings: Settings, say: Callable[[str], 
             await run_sync(_take_card_away, station, settings)
 
 
-def _write_card(station: Station, settings: Settings) -> None:
-    write_card(_place(settings), _card(station, settings))
+def _write_card(station: Station, settings: Settings, able: Able) -> None:
+    write_card(_place(settings), _card(station, settings, able))
 
 
 def _take_card_away(station: Station, settings: Settings) -> None:
-    remove_card(_place(settings).patient(_LAST_SECONDS), _card(station, settings))
+    remove_card(_place(settings).patient(_LAST_SECONDS), _card(station, settings, {}))
 
 
 def _place(settings: Settings) -> Place:
     return Place.open(settings.exchange or str(settings.store), patience=_PATIENCE_SECONDS)
 
 
-def _card(station: Station, settings: Settings) -> Card:
+def _card(station: Station, settings: Settings, able: Able) -> Card:
     return describe(
         settings,
         inventory(),
@@ -109,6 +112,7 @@ def _card(station: Station, settings: Settings) -> Card:
         basis=station.basis,
         at=time.time(),
         own=os.environ,
+        able=able,
     )
 
 

@@ -11,7 +11,13 @@ from millrace.engine.journal import Record
 from millrace.engine.reporting.words import count, duration, number, size
 
 _RESTS_ON = {"ledger": " (by the ledger)", "prior": " (a guess)"}
-_TOLD = {"placed": "placed", "assigned": "sent", "moved": "moved", "closed": "closed"}
+_TOLD = {
+    "placed": "placed",
+    "assigned": "sent",
+    "moved": "moved",
+    "closed": "closed",
+    "recut": "cut anew",
+}
 
 
 def rows(records: Iterable[Record], stage: str | None) -> Iterator[dict[str, Any]]:
@@ -34,7 +40,7 @@ def rows(records: Iterable[Record], stage: str | None) -> Iterator[dict[str, Any
         yield {
             "at": record.at,
             "stage": record.stage or (stage or ", ".join(_stages(detail))),
-            "item": "",
+            "item": record.item,
             "key": "",
             "what": _TOLD[record.event],
             "why": _words(record.event, detail),
@@ -64,7 +70,7 @@ def lines(row: Mapping[str, Any]) -> Iterator[str]:
 
 def _on_fleet(record: Record) -> bool:
     """True for what tells of pools; a run on this host alone writes `assigned`, too."""
-    return record.event == "placed" or "pool" in record.data
+    return record.event in ("placed", "recut") or "pool" in record.data
 
 
 def _stages(detail: Mapping[str, Any]) -> list[str]:
@@ -75,6 +81,8 @@ def _words(event: str, detail: Mapping[str, Any]) -> str:
     currency = str(detail.get("currency", ""))
     if event == "placed":
         return _division(detail)
+    if event == "recut":
+        return f"for processors: {detail.get('why', '')}"
     where = f"{detail['assignment']} to {_place(detail)}"
     if event == "assigned":
         about = f"about {duration(detail.get('seconds', 0.0))}"

@@ -131,7 +131,7 @@ class _Execution:
         """Returns the device to use: in a pool, this host's own, whatever the order was cut for."""
         if self._order.pool == "here":
             return self._order.device
-        return choose(self._order.needs, inventory())
+        return choose(self._order.needs, inventory()).model_copy(update={"pooled": True})
 
     @property
     def _ending(self) -> bool:

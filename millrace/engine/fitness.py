@@ -55,15 +55,17 @@ def unfit(assignment: Assignment, device: Device) -> ItemError | None:
         wrong = sorted(n for n in planned | profile if planned.get(n) != profile.get(n))
         if wrong:
             name = wrong[0]
-            return _other(f"{name} {planned.get(name)}", f"{profile.get(name)}")
+            value = planned.get(name, "nothing")
+            hint = stages.advice(kind, name, value)
+            return _other(f"{name} {value}", profile.get(name, "none"), hint)
     return None
 
 
-def _other(planned: str, found: str) -> ItemError:
+def _other(planned: str, found: str, hint: str = "") -> ItemError:
     return ItemError(
         "other_version",
         f"it was planned by {planned}, this worker has {found}",
-        hint="bring the worker and the conductor to the same version",
+        hint=hint or "bring the worker and the conductor to the same version",
     )
 
 

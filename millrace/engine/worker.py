@@ -10,7 +10,7 @@ from __future__ import annotations
 import platform
 import re
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -20,9 +20,10 @@ from millrace.engine import stages
 from millrace.engine.errors import MillraceError, NotPermitted
 from millrace.engine.fleet.observed import Card
 from millrace.engine.fleet.pools import Basis
-from millrace.engine.hosts.devices import Host
+from millrace.engine.hosts.devices import Device, Host, device
 from millrace.engine.labels import Label
 from millrace.engine.settings import Settings
+from millrace.engine.stages import Needs
 
 FLOW_RUN = "MILLRACE_FLOW_RUN"
 """Variable that tells an entry process which flow run it carries out."""
@@ -134,18 +135,20 @@ def environment(
     conductor: bool,
     slots: int,
     prefect: Mapping[str, str],
+    secrets: Collection[str] = (),
 ) -> dict[str, str]:
     """Returns the whole environment of an entry process, from the worker's own environment.
 
     `prefect` is how to reach the server, as this host is configured; `folder` becomes the place of
-    temporary files and of Prefect's own; `slots` assignments work here at a time. Nothing from the
-    server is in it but the flow run's id. Where no clearance is configured it is public: a worker
-    has to be told what it may read.
+    temporary files and of Prefect's own; `slots` assignments work here at a time; `secrets` are the
+    variables that installed kinds declare to need. Nothing from the server is in it but the flow
+    run's id. Where no clearance is configured it is public: a worker has to be told what it may
+    read.
     """
     kept = {
         name: value
         for name, value in own.items()
-        if (name in _NAMES or name.startswith(_PREFIXES))
+        if (name in _NAMES or name in secrets or name.startswith(_PREFIXES))
         and name not in _OURS
         and (conductor or not name.startswith(_CONDUCTORS))
     }
@@ -195,9 +198,10 @@ def describe(
     basis: Basis | None,
     at: float,
     own: Mapping[str, str],
+    able: Mapping[str, dict[str, dict[str, str]]] = {},
 ) -> Card:
     """Returns the card of a worker on `host`: what it has, and what it may read. `own` is its
-    environment, `at` the time in seconds since the epoch."""
+    environment, `at` the time in seconds since the epoch, `able` what `capabilities` said."""
     return Card(
         pool=pool,
         worker=worker,
@@ -212,7 +216,26 @@ def describe(
         clearance=settings.clearance,
         basis=basis,
         written=at,
+        capabilities=dict(able),
     )
+
+
+def capabilities(host: Host) -> dict[str, dict[str, dict[str, str]]]:
+    """Returns what the libraries of this host give, by sort of device and kind.
+
+    Asked once in a worker's life: it may load them. A kind that cannot say is left out.
+    """
+    gpu = max(host.gpus, key=lambda gpu: gpu.vram, default=None)
+    found: dict[str, dict[str, dict[str, str]]] = {}
+    for each in [None, gpu] if gpu else [None]:
+        there = device(Needs(), host, each).model_copy(update={"pooled": True})
+        found[there.kind] = {kind: able for kind in _kinds() if (able := _able(kind, there))}
+    return found
+
+
+def secrets() -> frozenset[str]:
+    """Returns the variables with credentials that the kinds installed here declare."""
+    return frozenset(name for kind in _kinds() for name in stages.secrets_of(stages.load(kind)))
 
 
 def _is(value: object, shape: re.Pattern[str]) -> bool:
@@ -221,6 +244,13 @@ def _is(value: object, shape: re.Pattern[str]) -> bool:
 
 def _program(tool: str, own: Mapping[str, str]) -> str:
     return own.get(f"MILLRACE_{tool.upper()}") or tool
+
+
+def _able(kind: str, there: Device) -> dict[str, str]:
+    try:
+        return stages.capabilities(stages.load(kind), there)
+    except Exception:  # noqa: BLE001 - whatever a library says: the worker itself is in order
+        return {}
 
 
 def _kinds() -> dict[str, int]:

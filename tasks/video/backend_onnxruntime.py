@@ -7,13 +7,14 @@ shape's first window is also computed on the CPU in float32, and a provider that
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import importlib.metadata
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,25 +22,24 @@ import onnxruntime
 
 from millrace.engine.hosts.devices import Device
 from millrace.tasks.video.colour import Plane
-from millrace.tasks.video.network import Levels, Network, Precision, Unusable, margin_of
-
-Provider = Literal["tensorrt", "cuda", "cpu"]
+from millrace.tasks.video.network import (
+    ARITHMETIC,
+    Levels,
+    Network,
+    Precision,
+    Provider,
+    Unusable,
+    margin_of,
+)
 
 NAMES: dict[Provider, str] = {
     "tensorrt": "TensorrtExecutionProvider",
     "cuda": "CUDAExecutionProvider",
     "cpu": "CPUExecutionProvider",
 }
-_ARITHMETIC: dict[tuple[Provider, Precision], str] = {
-    ("tensorrt", "exact"): "f32",
-    ("tensorrt", "fast"): "f16",
-    ("cuda", "exact"): "f32",
-    ("cuda", "fast"): "tf32",
-    ("cpu", "exact"): "f32",
-    ("cpu", "fast"): "f32",
-}
 # Of 255: half a step is what rounding hides; half-precision arithmetic may cost one step more.
 _TOLERANCE = {"f32": 0.5, "tf32": 1.0, "f16": 1.5}
+_TENSORRT = "libnvinfer.so.10"  # of TensorRT 10, which ONNX Runtime 1.19 and newer want
 _KEPT_SHAPES = 2
 _GPU_LANES = 4  # conversion and copies of one window hide behind the computation of others
 _PIXEL_BYTES = 64 * 4 * 3  # three live layers of a network four times as wide as ours
@@ -109,7 +109,7 @@ class OnnxRuntime:
         cache: Path,
     ) -> None:
         self._network, self._provider, self._device, self._cache = network, provider, device, cache
-        self._precision, self._arithmetic = precision, _ARITHMETIC[provider, precision]
+        self._precision, self._arithmetic = precision, ARITHMETIC[provider, precision]
         self.lanes = max(1, device.cores if provider == "cpu" else min(device.cores, _GPU_LANES))
         self.pixel_bytes = _PIXEL_BYTES
         self._sessions: OrderedDict[tuple[int, int], Any] = OrderedDict()
@@ -188,14 +188,30 @@ def identity(provider: Provider, precision: Precision, device: Device) -> dict[s
         "backend": f"onnxruntime-{provider}",
         "backend_version": onnxruntime.__version__,
         "device": "cpu" if provider == "cpu" else device.name,
-        "precision": _ARITHMETIC[provider, precision],
+        "precision": ARITHMETIC[provider, precision],
     }
 
 
+def runtime_version() -> str:
+    """Returns the version of this ONNX Runtime."""
+    return str(onnxruntime.__version__)
+
+
 def available() -> tuple[Provider, ...]:
-    """Returns the providers that this ONNX Runtime was built with, the best first."""
-    built = onnxruntime.get_available_providers()
+    """Returns the providers that this ONNX Runtime was built with, the best first; TensorRT only
+    where its library loads, which does not come with ONNX Runtime."""
+    built = set(onnxruntime.get_available_providers())
+    if not _loads(_TENSORRT):
+        built.discard(NAMES["tensorrt"])
     return tuple(short for short, name in NAMES.items() if name in built)
+
+
+def _loads(library: str) -> bool:
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
 
 
 def _free_sizes(session: Any) -> tuple[str, str]:

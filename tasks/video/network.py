@@ -17,6 +17,18 @@ from millrace.tasks.video.colour import Plane
 
 Precision = Literal["exact", "fast"]
 
+Provider = Literal["tensorrt", "cuda", "cpu"]
+"""ONNX Runtime's ways to compute."""
+
+ARITHMETIC: dict[tuple[Provider, Precision], str] = {
+    ("tensorrt", "exact"): "f32",
+    ("tensorrt", "fast"): "f16",
+    ("cuda", "exact"): "f32",
+    ("cuda", "fast"): "tf32",
+    ("cpu", "exact"): "f32",
+    ("cpu", "fast"): "f32",
+}
+
 _FOLDER = Path(__file__).with_name("models")
 _BLACK, _SPREAD = 16, 219
 

@@ -1,11 +1,12 @@
 """The seam between video and network: luma planes in, enlarged luma planes out.
 
-Backends, in the order they are tried (`attempts`):
+Backends, in the order they are tried (`backends.attempts`):
 
     CPU    OpenVINO
     GPU    ONNX Runtime with TensorRT, ONNX Runtime with CUDA, OpenVINO on the CPU
 
-What is passed over stands in `info["fallback"]` with the reason.
+What is passed over stands in `info["passed_over"]` with the reason, and in `info["fallback"]` where
+it is the GPU itself.
 """
 
 from __future__ import annotations
@@ -14,9 +15,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from fractions import Fraction
-from importlib import metadata
 from typing import Literal, Protocol, cast
 
 import numpy as np
@@ -24,13 +23,14 @@ import numpy as np
 from millrace.engine.errors import SessionLost, ToolMissing
 from millrace.engine.hosts.devices import Device
 from millrace.engine.settings import settings
+from millrace.tasks.video.backends import Attempt, Backend, attempts, providers_here
 from millrace.tasks.video.colour import Plane
 from millrace.tasks.video.network import Doubler, Levels, Network, Precision, Unusable
 from millrace.tasks.video.resample import resample
 from millrace.tasks.video.tiling import enlarge, plan_tiles
 
 Scale = Literal[2, 3, 4]
-Backend = Literal["tensorrt", "cuda", "openvino"]
+
 
 EDGE = 4  # pixels repeated around a frame: networks pad with black, which would show at the rim
 TILE_PIXELS = 1 << 20  # larger windows take more memory and are no faster
@@ -51,35 +51,14 @@ class Upscaler(Protocol):
 
     @property
     def info(self) -> dict[str, str]:
-        """What computes: model, digest, backend, backend_version, precision, device; and where one
-        was passed over, fallback."""
+        """What computes: model, digest, backend, backend_version, precision, device; where one was
+        passed over, passed_over, and where that was the GPU, fallback."""
 
     def __call__(self, luma: Plane, levels: Levels) -> Plane:
         """Returns a plane [H, W], or planes [N, H, W], enlarged; uint8, or uint16 above 8 bits.
 
         Raises ValueError for other shapes and sample types.
         """
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """A backend to try, or why it is not tried."""
-
-    backend: Backend
-    refused: str = ""
-
-
-def attempts(device: Device, providers: Sequence[str]) -> tuple[Attempt, ...]:
-    """Returns the backends for a device in the order to try them. Pure.
-
-    `providers` are ONNX Runtime's that this installation has: tensorrt, cuda, cpu.
-    """
-    if device.kind == "cpu":
-        return (Attempt("openvino"),)
-    missing = "this ONNX Runtime is built without it (install onnxruntime-gpu)"
-    gpu: tuple[Backend, ...] = ("tensorrt", "cuda")
-    tried = (Attempt(name, "" if name in providers else missing) for name in gpu)
-    return (*tried, Attempt("openvino"))
 
 
 def load_doubler(
@@ -110,14 +89,17 @@ class Ladder:
     def __init__(self, steps: Sequence[Attempt], load: Callable[[Backend], Doubler]) -> None:
         self._steps, self._load = list(steps), load
         self._passed: list[str] = []
+        self._backend: Backend = "openvino"
         self._lock = threading.Lock()
         self._doubler = self._next()
 
     @property
     def info(self) -> dict[str, str]:
-        """What computes now, and in `fallback` what was passed over and why."""
-        passed = {"fallback": "; ".join(self._passed)} if self._passed else {}
-        return self._doubler.info | passed
+        """What computes now, and what was passed over and why."""
+        info, passed = self._doubler.info, "; ".join(self._passed)
+        if not passed:
+            return info
+        return info | {"fallback" if self._backend == "openvino" else "passed_over": passed}
 
     @property
     def lanes(self) -> int:
@@ -152,6 +134,7 @@ class Ladder:
             if step.refused:
                 self._passed.append(f"{step.backend}: {step.refused}")
                 continue
+            self._backend = step.backend
             try:
                 return self._load(step.backend)
             except Unusable as fault:
@@ -238,32 +221,3 @@ def open_upscaler(
     model = {"model": network.name, "digest": network.digest}
     with ThreadPoolExecutor(ladder.lanes, "tile") as spread:
         yield NetworkUpscaler(ladder, model, scale, memory=device.memory, tile=tile, spread=spread)
-
-
-def profile_of(network: Network, precision: Precision, device: Device) -> dict[str, str]:
-    """Returns what of the network's side changes the output on a device, by the backend that is to
-    be used there: the digest, the backend and its version, the arithmetic, and a GPU's name."""
-    first = next(a.backend for a in attempts(device, providers_here(device)) if not a.refused)
-    if first == "openvino":
-        version, arithmetic = metadata.version("openvino"), "f32"
-        if precision == "fast":
-            from millrace.tasks.video.backend_openvino import fast_arithmetic
-
-            arithmetic = fast_arithmetic()
-        found = {"backend": "openvino", "backend_version": version, "precision": arithmetic}
-    else:
-        from millrace.tasks.video.backend_onnxruntime import identity
-
-        found = identity(first, precision, device)
-    return {"network": network.digest, **found}
-
-
-def providers_here(device: Device) -> tuple[str, ...]:
-    """Returns the providers that ONNX Runtime has for a device; none are asked for on a CPU."""
-    if device.kind == "cpu":
-        return ()
-    try:
-        from millrace.tasks.video.backend_onnxruntime import available
-    except ImportError:
-        return ()
-    return available()

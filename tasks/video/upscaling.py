@@ -27,6 +27,7 @@ from millrace.engine.stages import (
     Work,
 )
 from millrace.tasks.video import ffmpeg, jobs, thumbnail
+from millrace.tasks.video.backends import library_advice, library_of, profile_of
 from millrace.tasks.video.colour import layout
 from millrace.tasks.video.enlarging import Enlarger, Planes, in_order
 from millrace.tasks.video.jobs import Job
@@ -34,7 +35,7 @@ from millrace.tasks.video.network import Network, Precision, find_network, shipp
 from millrace.tasks.video.params import EncodeParams
 from millrace.tasks.video.parts import Part
 from millrace.tasks.video.rawpipe import Encoder, Frame, decode
-from millrace.tasks.video.upscaler import TILE_PIXELS, Scale, Upscaler, open_upscaler, profile_of
+from millrace.tasks.video.upscaler import TILE_PIXELS, Scale, Upscaler, open_upscaler
 
 CORES = 4  # a session of more gains less than a second session does
 _NETWORK_BYTES = 350 << 20  # Python, the inference library and the network
@@ -139,6 +140,16 @@ class Upscale:
             **profile_of(self._network, self._params.precision, device),
             "ffmpeg": ffmpeg.versions()["ffmpeg"],
         }
+
+    @classmethod
+    def capabilities(cls, device: Device) -> Mapping[str, str]:
+        """Returns what of a profile this host's libraries give on a device. Raises ToolMissing."""
+        return {**library_of(device), "ffmpeg": ffmpeg.versions()["ffmpeg"]}
+
+    @classmethod
+    def advice(cls, name: str, value: str) -> str:
+        """Returns what makes a host have a value in its profile, "" for nothing special."""
+        return library_advice(name, value)
 
     def open(self, device: Device) -> AbstractContextManager[Session]:
         """Opens the network on a device. Raises ToolMissing, UsageError, SessionLost."""
@@ -253,7 +264,7 @@ class _Sample:
 
 def _noted(result: Result) -> Result:
     """Returns the result with a note where a better device than the one used was passed over."""
-    if passed := result.facts.get("fallback"):
+    if passed := result.facts.get("fallback") or result.facts.get("passed_over"):
         note = f"computed on {result.facts['device']}: {passed}"
         return result.model_copy(update={"notes": (*result.notes, note)})
     return result

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from millrace.engine.errors import ItemError, NotPermitted
 from millrace.engine.fleet.decisions import decision_record, gist
 from millrace.engine.fleet.due import Due
 from millrace.engine.fleet.eye import Seen
@@ -22,7 +23,7 @@ from millrace.engine.journal import Journal
 from millrace.engine.labels import permits
 from millrace.engine.placement.decision import place
 from millrace.engine.placement.model import Decision, Group, Piece, Placed, PoolState, Snapshot
-from millrace.engine.placement.rules import examine
+from millrace.engine.placement.rules import examine, nowhere
 from millrace.engine.retries import Retries
 
 AHEAD_SECONDS = 30.0
@@ -114,6 +115,24 @@ class Decider:
         decision = place(groups, pieces, self._snapshot, wish)
         self._tell(decision, groups)
         return decision
+
+    def refuse(self, decision: Decision, ready: Sequence[Pending]) -> dict[str, ItemError]:
+        """Returns, by key, work for GPUs that no pool can do on one and that would do without: it
+        is to be cut anew. Raises NotPermitted when some of the rest may go nowhere at all."""
+        anew: dict[str, ItemError] = {}
+        for pending in ready:
+            group = self._group(pending)
+            found = decision.verdicts.get(group.id)
+            if group.device != "cuda" or pending.needs.gpu != "prefer" or found is None:
+                continue
+            if nowhere([verdict.rule for verdict in found]):
+                why = "; ".join(verdict.reason for verdict in found)
+                anew[pending.job.key] = ItemError("no_gpu", f"no GPU can do it: {why}")
+        for group_id, (rule, words) in decision.refused.items():
+            if any(self._group(p).id == group_id and p.job.key not in anew for p in ready):
+                hint = "`millrace plan --on fleet` tells why"
+                raise NotPermitted(f"{rule}: {words}", hint=hint)
+        return anew
 
     def _group(self, pending: Pending) -> Group:
         key = pending.job.key  # asked with every decision, for every batch that waits

@@ -8,13 +8,13 @@ when waiting for it is no longer worth it.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from millrace.engine import jobs
 from millrace.engine.approvals import Approvals
 from millrace.engine.batches import Share
-from millrace.engine.errors import ItemError, NotPermitted
+from millrace.engine.errors import ItemError
 from millrace.engine.expansion import Cut, Node
 from millrace.engine.fleet import lots
 from millrace.engine.fleet.decider import Decider
@@ -229,10 +229,9 @@ class FleetDesk:
         self._turn, self._decided, self._shelf.changed = seen.turn, now, False
         troubles = self._shelf.troubles
         decision = self._decider.decide(ready, self._out.values(), seen, troubles, self._strikes)
-        for rule, words in decision.refused.values():
-            raise NotPermitted(f"{rule}: {words}", hint="`millrace plan --on fleet` tells why")
+        self._hand_back(self._decider.refuse(decision, ready))
         self._send(decision)
-        self._give_up(decision)
+        self._hand_back(self._decider.due.hopeless(decision, anything_out=bool(self._out)))
         self._took = time.monotonic() - now
 
     def _due(self, now: float) -> bool:
@@ -242,9 +241,9 @@ class FleetDesk:
         again = rested >= max(_AGAIN_SECONDS, _AGAIN * self._took)
         return self._shelf.changed or (again and self._eye.seen.turn != self._turn)
 
-    def _give_up(self, decision: Decision) -> None:
-        """Fails what waits for something that will not come: money, or a pool past the deadline."""
-        for key, why in self._decider.due.hopeless(decision, anything_out=bool(self._out)).items():
+    def _hand_back(self, given_up: Mapping[str, ItemError]) -> None:
+        """Gives back what no pool is going to do as it is."""
+        for key, why in given_up.items():
             if pending := self._shelf.take(key):
                 self._back.append((pending, why))
 

@@ -20,7 +20,7 @@ from millrace.engine.forecasts import Forecaster
 from millrace.engine.hosts.devices import Device, Host
 from millrace.engine.labels import Label, permits
 from millrace.engine.placement.model import Group, Piece, Speed
-from millrace.engine.stages import Needs, Outline
+from millrace.engine.stages import Needs, Outline, advice
 from millrace.engine.store import Manifest
 
 
@@ -48,7 +48,7 @@ def choose_device(
         and (not pools or pool.name in pools)
     ]
     if needs.gpu == "no" or (needs.gpu == "prefer" and not fitting):
-        return Device(name=host.cpu, cores=max(1, needs.cores), memory=needs.memory)
+        return Device(name=host.cpu, cores=max(1, needs.cores), memory=needs.memory, pooled=True)
     best = max(fitting, key=lambda p: (p.spec.where == "local", p.vram, p.name), default=None)
     return Device(
         kind="cuda",
@@ -56,6 +56,7 @@ def choose_device(
         vram=needs.vram or (best.vram if best else 0),
         cores=max(1, needs.cores),
         memory=needs.memory,
+        pooled=True,
     )
 
 
@@ -122,6 +123,12 @@ class Groups:
             device=cut.device.kind,
             speeds=self._speeds(node, cut),
             millrace=version("millrace"),
+            profile=cut.recipe.profile,
+            advice={
+                name: said
+                for name, value in cut.recipe.profile.items()
+                if (said := advice(type(stage), name, value))
+            },
             unlike=frozenset(p.name for p in self._fleet.workers if self._unlike(node, cut, p)),
         )
 

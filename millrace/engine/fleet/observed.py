@@ -15,7 +15,10 @@ ONLINE 63 s after the last one, so its word alone is not enough."""
 
 
 class Card(BaseModel):
-    """What a worker says of itself when it starts, left in the store it works from."""
+    """What a worker says of itself when it starts, left in the store it works from.
+
+    `capabilities` are, by sort of device and kind, what its libraries give of a batch's profile.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -32,6 +35,7 @@ class Card(BaseModel):
     clearance: Label
     basis: Basis | None = None
     written: float = 0.0
+    capabilities: dict[str, dict[str, dict[str, str]]] = {}
 
 
 @dataclass(frozen=True)

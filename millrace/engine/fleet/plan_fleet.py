@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from millrace.engine.budgets import Budget
-from millrace.engine.expansion import Node
+from millrace.engine.expansion import Found, Node, cut_item, look_up
 from millrace.engine.fleet.aims import aim
 from millrace.engine.fleet.decisions import HOUR, stage_of
 from millrace.engine.fleet.fleet_plan import FleetPlan, GroupPlan, PoolNow, PoolVerdict
@@ -24,15 +25,17 @@ from millrace.engine.fleet.observed import Observed
 from millrace.engine.fleet.resolved import Fleet
 from millrace.engine.fleet.snapshot import snapshot
 from millrace.engine.forecasts import Forecaster
-from millrace.engine.foresight import Foreseen, foresee
+from millrace.engine.foresight import Foreseen, Seen, foresee
 from millrace.engine.hosts.devices import Host
 from millrace.engine.placement.decision import place
 from millrace.engine.placement.model import Aim, Decision, Group, Piece, PoolState, Snapshot
 from millrace.engine.placement.problem import delay
+from millrace.engine.placement.rules import nowhere
 from millrace.engine.plan import Source, StagePlan
 from millrace.engine.planning import disk_of, goal_of, schedule_of, stage_plan
 from millrace.engine.runs import Order, Run
 from millrace.engine.settings import Settings
+from millrace.engine.store import Store
 
 _TIGHTENED = 3  # how often work is placed again for an earlier deadline
 
@@ -70,10 +73,15 @@ def make_fleet_plan(
     state = snapshot(fleet, observed, at=now)
     if only:
         state = replace(state, pools=tuple(p for p in state.pools if p.name in only))
-    work = _work(foreseen, Groups(fleet, Forecaster(settings)))
+    groups = Groups(fleet, Forecaster(settings))
+    work = _work(foreseen, groups)
     budget = _money(order, fleet, settings, now)
     wish = aim(order.pipeline, now, now, budget)
     decision, makespan = _decide(foreseen, work, state, wish)
+    cut_anew = partial(_cut_anew, order, settings, host, fleet)
+    if anew := _for_cpu(foreseen, groups, decision, cut_anew):
+        work = _work(foreseen, groups)
+        decision, makespan = _decide(foreseen, work, state, wish)
     stages = tuple(_stages(foreseen, work, decision))
     return FleetPlan(
         pipeline=order.pipeline.name,
@@ -88,7 +96,7 @@ def make_fleet_plan(
         groups=tuple(_groups(work, decision)),
         outputs=foreseen.outputs(),
         refusals=tuple(foreseen.refusals()),
-        warnings=tuple(warnings),
+        warnings=(*warnings, *anew),
         makespan=round(makespan, 3),
         slot_seconds=round(sum(stage.seconds for stage in stages), 3),
         cost=round(sum(stage.cost for stage in stages), 6),
@@ -122,6 +130,34 @@ def _work(foreseen: Foreseen, groups: Groups) -> _Work:
             work.items[name, entry.item.id] = left
             work.pieces += left
     return work
+
+
+def _for_cpu(
+    foreseen: Foreseen, groups: Groups, decision: Decision, cut_anew: Callable[[Node, Seen], None]
+) -> list[str]:
+    """Cuts for processors what no GPU can do and would do without, as a run does; returns what a
+    person should know of it."""
+    said: dict[str, None] = {}
+    for name, node in foreseen.nodes.items():
+        for entry in foreseen.seen[name].values():
+            if not entry.cut or entry.cut.device.kind != "cuda" or entry.cut.needs.gpu != "prefer":
+                continue
+            found = decision.verdicts.get(groups.of(node, entry.cut).id)
+            if found and nowhere([verdict.rule for verdict in found]):
+                why = "; ".join(verdict.reason for verdict in found)
+                said[f"{name} is planned for processors, no GPU can do it: {why}"] = None
+                cut_anew(node.without_gpu(), entry)
+    return list(said)
+
+
+def _cut_anew(
+    order: Order, settings: Settings, host: Host, fleet: Fleet, node: Node, entry: Seen
+) -> None:
+    assert entry.cut is not None  # noqa: S101
+    cut = entry.cut
+    entry.cut = cut_item(node, entry.item, cut.outline, cut.sides, host, chooser(fleet, host))
+    known = not (entry.forecast or node.name in order.force)
+    entry.found = look_up(Store(settings.store), entry.cut) if known else Found(None, {})
 
 
 def _decide(foreseen: Foreseen, work: _Work, state: Snapshot, wish: Aim) -> tuple[Decision, float]:

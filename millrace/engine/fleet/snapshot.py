@@ -173,6 +173,7 @@ def _narrowed(pool: Pool, cards: list[Card]) -> dict[str, Any]:
         "tools": frozenset.intersection(*(frozenset(card.tools) for card in cards)),
         "kinds": _kinds(cards),
         "millrace": ", ".join(sorted({card.millrace for card in cards})),
+        "capabilities": _capabilities(cards),
     }
     if pool.kind == "cuda":
         if all(card.gpus for card in cards):
@@ -187,3 +188,17 @@ def _kinds(cards: list[Card]) -> dict[str, int]:
     common = set.intersection(*(set(card.kinds) for card in cards))
     versions = {kind: {card.kinds[kind] for card in cards} for kind in sorted(common)}
     return {kind: found.pop() if len(found) == 1 else MIXED for kind, found in versions.items()}
+
+
+def _capabilities(cards: list[Card]) -> dict[tuple[str, str], dict[str, str]]:
+    """Returns what the workers say that their libraries give, all of it where they disagree."""
+    said: dict[tuple[str, str], dict[str, set[str]]] = {}
+    for card in cards:
+        for sort, kinds in card.capabilities.items():
+            for kind, values in kinds.items():
+                for name, value in values.items():
+                    said.setdefault((sort, kind), {}).setdefault(name, set()).add(value)
+    return {
+        which: {name: " and ".join(sorted(values)) for name, values in names.items()}
+        for which, names in said.items()
+    }

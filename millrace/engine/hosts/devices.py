@@ -24,7 +24,11 @@ from millrace.engine.hosts.nvml import Gpu, Nvml
 
 
 class Device(BaseModel):
-    """A device as a session gets it: the CPU with some cores, or one GPU by UUID. Bytes."""
+    """A device as a session gets it: the CPU with some cores, or one GPU by UUID. Bytes.
+
+    `pooled`: it is one of a pool, where others work on the same items; without `uuid`, a GPU is
+    then whichever of its name the work will meet.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -34,6 +38,7 @@ class Device(BaseModel):
     vram: int = 0
     cores: int = 1
     memory: int = 0
+    pooled: bool = False
 
 
 class Host(BaseModel):

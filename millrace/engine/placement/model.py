@@ -19,7 +19,7 @@ Rule = Literal[
     "clearance",  # the pool, or the store it works from, may not see data of this label
     "device",  # no GPU, or none with enough VRAM
     "memory",
-    "tools",  # a program the kind needs is not on its workers
+    "tools",  # a program or library that the work needs is not on its workers
     "version",  # its workers have another version of Millrace or of the kind
     "store",  # it cannot reach the data
     "health",  # no worker has given a sign of life lately, or the pool is paused
@@ -44,6 +44,7 @@ class Offer:
 class PoolState:
     """What is known of a pool at one moment.
 
+    `capabilities` are what its workers say, by (sort of device, kind), of a batch's profile.
     `slots` are all it may ever hold, `free` those that can take an assignment now, `backlog` the
     seconds of work already handed to each slot on average. `start` passes before a machine that is
     not up (`cold`) takes work. `tools` None means unknown: it then passes. `kinds` maps a kind to
@@ -76,6 +77,7 @@ class PoolState:
     kinds: Mapping[str, int] | None = None
     avoided: frozenset[str] = frozenset()
     millrace: str | None = None  # its workers' version, None unknown
+    capabilities: Mapping[tuple[str, str], Mapping[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,8 @@ class Group:
     `speeds` has an entry for each pool that could be asked. `device` is the sort of device whose
     numeric profile is part of the batches' keys; work cut for GPUs is done by GPUs alone. `unlike`
     names pools whose GPUs would make other bytes than the keys promise, `failed` pools that could
-    not do these batches while others might.
+    not do these batches while others might. `profile` is what the keys promise of whoever makes
+    them, `advice` what a host may do to have a part of it, by name.
     """
 
     id: str
@@ -111,6 +114,8 @@ class Group:
     millrace: str = ""
     unlike: frozenset[str] = frozenset()
     failed: frozenset[str] = frozenset()
+    profile: Mapping[str, str] = field(default_factory=dict)
+    advice: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

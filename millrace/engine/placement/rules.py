@@ -6,7 +6,7 @@ good. Those about how it is *now* (store, health, avoided) let the work wait for
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from millrace.engine.fleet.pools import GIB, HOME
@@ -37,11 +37,16 @@ class Finding:
 
 def examine(group: Group, pool: PoolState) -> Finding:
     """Returns the first rule that forbids the pool for the group: what it is before how it is."""
-    for rule in (_clearance, _device, _memory, _tools, _version, _store, _health, _avoided):
+    for rule in _RULES:
         finding = rule(group, pool)
         if finding is not None:
             return Finding(finding.rule, f"{pool.name}: {finding.reason}")
     return Finding()
+
+
+def nowhere(rules: Collection[Rule]) -> bool:
+    """True when these verdicts of all pools leave none to wait for: each refuses, or has failed."""
+    return all(rule in _ORDER or rule == "avoided" for rule in rules)
 
 
 def closest(findings: Sequence[Finding]) -> Rule:
@@ -117,6 +122,18 @@ def _version(group: Group, pool: PoolState) -> Finding | None:
     return None
 
 
+def _libraries(group: Group, pool: PoolState) -> Finding | None:
+    """Finds what the workers say would make other bytes; what they do not say passes."""
+    able = pool.capabilities.get((group.device, group.kind), {})
+    for name in sorted(able.keys() & group.profile.keys()):
+        if able[name] != (wanted := group.profile[name]):
+            advice = f": {group.advice[name]}" if group.advice.get(name) else ""
+            return Finding(
+                "tools", f"its workers have {name} {able[name]}, {wanted} is needed{advice}"
+            )
+    return None
+
+
 def _store(group: Group, pool: PoolState) -> Finding | None:
     if not pool.reachable:
         where = "the conductor's store" if pool.store == HOME else f"the store {pool.store}"
@@ -146,3 +163,16 @@ def _avoided(group: Group, pool: PoolState) -> Finding | None:
 
 def _gib(size: int) -> str:
     return f"{size / GIB:.3g} GiB"
+
+
+_RULES = (
+    _clearance,
+    _device,
+    _memory,
+    _tools,
+    _version,
+    _libraries,
+    _store,
+    _health,
+    _avoided,
+)

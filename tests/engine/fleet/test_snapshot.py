@@ -182,6 +182,20 @@ def test_workers_that_disagree_on_versions_are_no_one_s(fleet: Fleet) -> None:
     assert state(fleet, alive("studio", one)).millrace == "1.0"
 
 
+def test_what_the_libraries_of_all_workers_give_is_known_and_where_they_disagree_both(
+    fleet: Fleet,
+) -> None:
+    def able(backend: str) -> dict[str, dict[str, dict[str, str]]]:
+        return {"cpu": {"video.upscale": {"backend": backend, "ffmpeg": "5"}}}
+
+    one, two = card(capabilities=able("openvino")), card(capabilities=able("other"))
+    which = ("cpu", "video.upscale")
+    assert state(fleet, alive("studio", one)).capabilities[which]["backend"] == "openvino"
+    both = state(fleet, alive("studio", one, two)).capabilities[which]
+    assert both == {"backend": "openvino and other", "ffmpeg": "5"}
+    assert state(fleet, alive("studio", card())).capabilities == {}
+
+
 def test_a_gpu_is_as_big_as_the_worker_finds_it_and_gone_when_it_finds_none(fleet: Fleet) -> None:
     small = card("gpus", cores=16, memory=64 * GIB, gpus=("RTX 4090",), vram=12 * GIB)
     found = state(fleet, alive("gpus", small))

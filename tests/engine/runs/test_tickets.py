@@ -48,6 +48,7 @@ def test_what_is_answered_before_the_item_was_considered_counts_afterwards(
         Tallies(),
         lambda stage, item, result: brought.append((item.id, result is not None)),
         lambda: False,
+        lambda node, cut: None,  # type: ignore[arg-type,return-value]
     )
     for name, event in (("good", "done"), ("bad", "failed")):
         item = SimpleNamespace(id=name)

@@ -20,16 +20,14 @@ from millrace.tasks.video.backend_onnxruntime import (
     provider_options,
     strays,
 )
+from millrace.tasks.video.backends import Attempt, Backend, attempts
 from millrace.tasks.video.colour import Plane
 from millrace.tasks.video.network import Levels, Network, Unusable, find_network, margin_of
 from millrace.tasks.video.resample import resample
 from millrace.tasks.video.upscaler import (
-    Attempt,
-    Backend,
     Ladder,
     NetworkUpscaler,
     Upscaler,
-    attempts,
     open_upscaler,
 )
 
@@ -287,7 +285,7 @@ def test_threads_that_meet_a_failing_backend_together_pass_one_step_only() -> No
     with ThreadPoolExecutor(8) as pool:
         made = list(pool.map(lambda _: ladder(texture(4, 4), LIMITED).shape, range(40)))
     assert set(made) == {(8, 8)}
-    assert ladder.info == {"backend": "cuda", "fallback": "broken"}
+    assert ladder.info == {"backend": "cuda", "passed_over": "broken"}
 
 
 @contextmanager
