@@ -114,10 +114,8 @@ def main(arguments: Sequence[str]) -> None:
     totals = [0, 0, 0, 0]
     for path in sorted(folder.glob("*.json")):
         entries = json.loads(path.read_text(encoding="utf-8"))
-        if "--read" in arguments:
-            sheet = read_sheet(path.with_suffix(".jpg"))
-        else:
-            sheet = sheet_of(entries)
+        read = "--read" in arguments
+        sheet = read_sheet(path.with_suffix(".jpg")) if read else sheet_of(entries)
         links = measured(entries, sheet, show="--show" in arguments)
         totals = [
             total + more

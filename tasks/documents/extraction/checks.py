@@ -1,23 +1,31 @@
 """The checks of a schema over the values of a document: sums, dates, check digits.
 
 A check that cannot be made, since a value is missing or no number, says nothing: it neither holds
-nor fails. Check digits are python-stdnum's: ISO 13616 for IBAN, each country's own for VAT.
+nor fails. Check digits are python-stdnum's: ISO 13616 for IBAN; for VAT those of each country of
+the European Union, of Great Britain, Switzerland and China (GB 32100-2015).
 """
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 
 from stdnum import iban
+from stdnum.ch import uid
+from stdnum.cn import uscc
 from stdnum.eu import vat
+from stdnum.gb import vat as gb_vat
+from stdnum.util import clean
 
 from millrace.tasks.documents.extraction.schema import Check, Field, Schema
 from millrace.tasks.documents.facts import Fact
 
-_DIGITS = {"iban": iban.is_valid, "vat": vat.is_valid}
+_DIGITS: Mapping[str, tuple[Callable[[str], bool], ...]] = {
+    "iban": (iban.is_valid,),
+    "vat": (vat.is_valid, gb_vat.is_valid, uid.is_valid, uscc.is_valid),
+}
 
 
 def evaluate(
@@ -56,8 +64,13 @@ def checked(schema: Schema, facts: Iterable[Fact], today: datetime.date) -> tupl
 
 def valid(kind: str, value: str) -> bool | None:
     """Returns whether the check digits of a value hold; None for fields without such digits."""
-    check = _DIGITS.get(kind)
-    return None if check is None else bool(check(value))
+    known = _DIGITS.get(kind)
+    return None if known is None else any(bool(holds(value)) for holds in known)
+
+
+def compact(value: str) -> str:
+    """Returns a number as it is compared: without spaces and punctuation, in upper case."""
+    return str(clean(value, " -./,:'")).strip().upper()
 
 
 def _digits(field: Field, values: Sequence[str]) -> list[bool]:

@@ -15,20 +15,28 @@ def build(schema: Schema, facts: Sequence[Fact]) -> tuple[tuple[Entity, ...], tu
     is as likely as its name, a relation as likely as the less likely of its two ends.
     """
     made = {name: _entities(name, spec, facts) for name, spec in schema.entities.items()}
-    relations = []
-    for spec in schema.relations:
-        sources = made.get(spec.source, ()) if spec.source != "document" else (None,)
-        for source in sources:
-            for target in made.get(spec.target, ()):
-                if source is target:
-                    continue
-                sure = min(target.probability, source.probability if source else 1.0)
-                evidence = (*(source.evidence if source else ()), *target.evidence)
-                relations.append(
-                    Relation(spec.kind, source.key if source else "", target.key, sure, evidence)
-                )
+    ends: dict[str, tuple[Entity | None, ...]] = {**made, "document": (None,)}
+    relations = [
+        _relation(spec.kind, source, target)
+        for spec in schema.relations
+        for source in ends.get(spec.source, ())
+        for target in ends.get(spec.target, ())
+        if source is not target
+    ]
     entities = tuple(entity for found in made.values() for entity in found)
     return entities, tuple(relations)
+
+
+def _relation(kind: str, source: Entity | None, target: Entity | None) -> Relation:
+    """Returns a relation between two entities; None is the document, which is sure to be there."""
+    both = [entity for entity in (source, target) if entity]
+    return Relation(
+        kind,
+        source.key if source else "",
+        target.key if target else "",
+        min(entity.probability for entity in both),
+        tuple(evidence for entity in both for evidence in entity.evidence),
+    )
 
 
 def _entities(name: str, spec: EntitySpec, facts: Sequence[Fact]) -> tuple[Entity, ...]:

@@ -20,25 +20,31 @@ _HAN_ENDS = re.compile(
     r"小写|总额|总计|规格|型号|尺寸|省份|城市|国籍|开户行|银行|购买方|销售方|附件|密码|证件|身份证|假期|院长|教师|会员|作品)$"
 )
 _HAN_BARE = re.compile(r"^(?:是否|曾|有无|可享受|申请|所属|所在)")
-_LATIN = frozenset(
-    "name|first name|last name|surname|given name|full name|address|street|city|town|state|county|"
-    "country|zip|zip code|postcode|postal code|phone|telephone|tel|mobile|fax|email|e-mail|date|"
-    "date of birth|birth date|place of birth|sex|gender|age|nationality|occupation|title|company|"
-    "organisation|organization|department|position|signature|signed|account|account no|account "
-    "number|number|no|reference|ref|subject|amount|total|subtotal|tax|vat|currency|quantity|price|"
-    "description|remarks|comments|notes|reason|from|to|by|client|customer|customer no|supplier|"
-    "vendor|bill to|ship to|due date|invoice no|invoice number|invoice date|order no|po number|"
-    "payment terms|terms|iban|bic|swift|bank|name of applicant|applicant|vorname|nachname|name des "
-    "antragstellers|anschrift|adresse|straße|strasse|plz|ort|wohnort|telefon|geburtsdatum|"
-    "geburtsort|datum|unterschrift|betrag|rechnungsnummer|rechnungsdatum|kundennummer|menge|"
-    "bezeichnung|nom|prénom|adresse|ville|code postal|téléphone|date de naissance|signature|montant".split(
-        "|"
-    )
+# fmt: off
+_LATIN = frozenset((
+    "name", "first name", "last name", "surname", "given name", "full name", "address", "street",
+    "city", "town", "state", "county", "country", "zip", "zip code", "postcode", "postal code",
+    "phone", "telephone", "tel", "mobile", "fax", "email", "e-mail", "date", "date of birth",
+    "birth date", "place of birth", "sex", "gender", "age", "nationality", "occupation", "title",
+    "company", "organisation", "organization", "department", "position", "signature", "signed",
+    "account", "account no", "account number", "number", "no", "reference", "ref", "subject",
+    "amount", "total", "subtotal", "tax", "vat", "currency", "quantity", "price", "description",
+    "remarks", "comments", "notes", "reason", "from", "to", "by", "client", "customer",
+    "customer no", "supplier", "vendor", "bill to", "ship to", "due date", "invoice no",
+    "invoice number", "invoice date", "order no", "po number", "payment terms", "terms", "iban",
+    "bic", "swift", "bank", "name of applicant", "applicant", "vorname", "nachname",
+    "name des antragstellers", "anschrift", "adresse", "straße", "strasse", "plz", "ort", "wohnort",
+    "telefon", "geburtsdatum", "geburtsort", "datum", "unterschrift", "betrag", "rechnungsnummer",
+    "rechnungsdatum", "kundennummer", "menge", "bezeichnung", "nom", "prénom", "ville",
+    "code postal", "téléphone", "date de naissance", "montant",
+))
+# fmt: on
+_OPTION = frozenset(
+    ("是", "否", "有", "无", "男", "女", "yes", "no", "ja", "nein", "oui", "non", "male", "female")
 )
-_OPTION = frozenset("是 否 有 无 男 女 yes no ja nein oui non m f male female".split())
 _VALUE = re.compile(r"^[\W\d_]*\d[\d\W_]*$")
-_SENTENCE = re.compile(r"[。!?;]|[,,].*[,,]|\.\s+[A-Z]")
-_BRACKETED = re.compile(r"[((][^))]*[))]")
+_SENTENCE = re.compile(r"[\u3002!?;\uff01\uff1f\uff1b]|[,\uff0c].*[,\uff0c]|\.\s+[A-Z]")
+_BRACKETED = re.compile(r"[(\uff08][^)\uff09]*[)\uff09]")
 
 
 def plain(text: str) -> str:

@@ -149,8 +149,19 @@ def _keys(listed: Sequence[Piece], scores: Sequence[float]) -> tuple[list[_Key],
             continue
         used.add(number)
         run = [piece]
+        for other, above in enumerate(listed):
+            if other not in used and 0.1 < scores[other] < SURE and _begins(above, piece):
+                run.insert(0, above)
+                used.add(other)
+                break
         for other, below in enumerate(listed):
-            if other not in used and _continues(run[-1], below) and not run[-1].keyed:
+            if other in used or run[-1].keyed:
+                continue
+            if _continues(run[-1], below) or (
+                0.1 < scores[other] < SURE
+                and _begins(run[-1], below)
+                and _answered(below, listed, scores)
+            ):
                 run.append(below)
                 used.add(other)
         keys.append(_Key(tuple(run), scores[number]))
@@ -168,9 +179,34 @@ def _continues(above: Piece, below: Piece) -> bool:
         return False
     centred = abs((above.box.x0 + above.box.x1) - (below.box.x0 + below.box.x1)) <= 0.8 * height
     flush = abs(above.box.x0 - below.box.x0) <= 0.3 * height
-    bracket = text.startswith(("(", "(")) and text.endswith((")", ")"))
+    opened = sum(above.text.count(mark) for mark in "(\uff08")
+    closed = sum(above.text.count(mark) for mark in ")\uff09")
+    if opened > closed and text[-1:] in ")\uff09":
+        return True
+    bracket = text[:1] in "(\uff08" and text[-1:] in ")\uff09"
     tail = plain(text) in ("意见", "时间", "部门", "院系", "姓名", "日期", "名称", "情况")
     return (centred or flush) and (bracket or tail)
+
+
+def _answered(line: Piece, listed: Sequence[Piece], scores: Sequence[float]) -> bool:
+    """Says whether the next piece to the right of a line is something else than a key."""
+    right = [
+        (other.box.x0, scores[number])
+        for number, other in enumerate(listed)
+        if other.box.x0 >= line.box.x1 and abs(other.middle - line.middle) < 1.3 * line.height
+    ]
+    return bool(right) and min(right)[1] < SURE
+
+
+def _begins(above: Piece, key: Piece) -> bool:
+    """Says whether a line is the first of a key of two lines: Han, tight above it, in the middle
+    or flush; values stand further away, since a rule is between."""
+    height = min(above.height, key.height)
+    gap = (key.box.y0 - above.box.y1) / height
+    centred = abs((above.box.x0 + above.box.x1) - (key.box.x0 + key.box.x1)) <= 0.8 * height
+    flush = abs(above.box.x0 - key.box.x0) <= 0.3 * height
+    han = bool(HAN.search(above.text) and HAN.search(key.text))
+    return han and -0.3 <= gap <= 0.3 and (centred or flush) and len(above.text) <= 8
 
 
 def _costs(key: Piece, value: Piece, keys: Sequence[Piece]) -> Iterable[tuple[float, str]]:
@@ -206,8 +242,9 @@ def _kept(linked: list[tuple[Piece, str, float]]) -> list[tuple[Piece, str, floa
     """Returns the value's pieces: the nearest, with it further options and lines that go on."""
     ordered = sorted(linked, key=lambda one: one[2])
     first = ordered[0]
-    if is_option(first[0].text):
-        return [one for one in ordered if is_option(one[0].text)]
+    options = [one for one in ordered if is_option(one[0].text)]
+    if is_option(first[0].text) or len(options) > 1:
+        return [one for one in ordered if one in options or one[1] == "right"]
     kept = [first]
     rest = [one for one in ordered[1:] if one[1] == first[1] and not is_option(one[0].text)]
     while more := [one for one in rest if any(_adjoin(one[0], other[0]) for other in kept)]:

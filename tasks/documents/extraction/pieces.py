@@ -5,18 +5,29 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 from millrace.tasks.documents.extraction.annotations import Place, Sheet
-from millrace.tasks.documents.pages import Box
+from millrace.tasks.documents.pages import Box, Page, Word
 
 WIDE_GAP = 1.3
-"""A space wider than so many heights of the line parts two pieces."""
+WIDE_GAP_HAN = 0.9
+SLIGHT_GAP_HAN = 0.25
+"""A space wider than so many heights of the line parts two pieces: less between Han characters,
+which have none between words, and least before a word that is a key in forms."""
 
-_COLON = re.compile(r"(?:(?<!\d)[::]|[::](?!\d\d))(?!//)\s*")
+_COLON = re.compile(r"(?:(?<!\d)[:\uff1a]|[:\uff1a](?!\d\d))(?!//)\s*")
 _MARK = r"[□☐☑☒■▢✓✔√○●◯◉⬜]|\[[ xX✓]?\]|\([xX✓]\)"
 _OPTIONS = re.compile(rf"(?={_MARK})")
 MARK = re.compile(rf"^(?:{_MARK})\s*")
 HAN = re.compile(r"[\u3400-\u9fff]")
+HAN_KEY = re.compile(
+    r"姓名|性别|民族|籍贯|年龄|工龄|出生年月|出生日期|政治面貌|文化程度|学历|学位|专业|学号|工号|编号|证件号码|身份证号码?|"
+    r"课程名称|课程序号|学分数?|系别|班级|年级|职务|职称|岗位|申请(?:人|日期|时间|理由|假期|事由|单位)|填表(?:人|日期)|"
+    r"联系(?:人|电话|方式|地址)|电话|手机号?码?|传真|邮编|邮政编码|电子邮箱|通讯地址|家庭住址|户籍所在地|户口所在地|住址|"
+    r"所在(?:单位|部门)|工作单位|所属(?:企业|部门)|部门|日期|省份|国籍|备注|审核|核准|意见|金额|数量|单价|税率|税额|合计|"
+    r"规格型号|开户行|账号|帐号|开票日期|发票(?:代码|号码)|纳税人识别号|收款人|复核人?|开票人"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +73,42 @@ def _cut_at_gaps(sheet: Sheet, place: Place) -> Iterator[tuple[int, int]]:
         found = sheet.text.find(word.text, cursor, place.end)
         if found < 0:
             continue
-        wide = WIDE_GAP * max(word.box.height, 1e-6)
-        if before is not None and word.box.x0 - before > wide and found > begun:
-            yield begun, found
-            begun = found
+        if before is not None and found > begun:
+            gap = (word.box.x0 - before.box.x1) / max(word.box.height, before.box.height, 1e-6)
+            told = sheet.text[begun:found].strip()
+            if _parted(told, sheet.text[found : place.end], gap) or _cells(place, before, word):
+                yield begun, found
+                begun = found
         cursor = found + len(word.text)
-        before = word.box.x1
+        before = word
     yield begun, place.end
+
+
+def _parted(before: str, after: str, gap: float) -> bool:
+    """Says whether a gap, in heights of the line, parts the text before it from that after it."""
+    if not (HAN.match(before[-1:]) or HAN.match(after)):
+        return gap > WIDE_GAP
+    if gap > SLIGHT_GAP_HAN and (HAN_KEY.match(after) or HAN_KEY.fullmatch(before)):
+        return True
+    return gap > (WIDE_GAP_HAN if len(before) > 1 else 2 * WIDE_GAP_HAN)
+
+
+def _cells(place: Place, one: Word, other: Word) -> bool:
+    """Says whether two words stand in different cells of a table."""
+    return _cell(place.page, one) != _cell(place.page, other)
+
+
+def _cell(page: Page, word: Word) -> tuple[int, int, int] | None:
+    across, down = (word.box.x0 + word.box.x1) / 2, (word.box.y0 + word.box.y1) / 2
+    for number, table in enumerate(page.tables):
+        if not table.box.y0 <= down <= table.box.y1:
+            continue
+        for row, cells in enumerate(table.rows):
+            for column, cell in enumerate(cells):
+                box = cell.box
+                if box.x0 <= across <= box.x1 and box.y0 <= down <= box.y1:
+                    return number, row, column
+    return None
 
 
 def _of_stretch(sheet: Sheet, place: Place, start: int, end: int) -> Iterator[Piece]:
@@ -81,7 +121,7 @@ def _of_stretch(sheet: Sheet, place: Place, start: int, end: int) -> Iterator[Pi
         cuts += [match.start() for match in _OPTIONS.finditer(text)]
     edges = sorted(set(cuts))
     after = False
-    for first, last in zip(edges, edges[1:], strict=False):
+    for first, last in pairwise(edges):
         part = text[first:last]
         keyed = any(at in colons for at in range(first, last) if colons.get(at) == last)
         shown = _COLON.sub("", part).strip() if keyed else part.strip()
