@@ -22,6 +22,7 @@ keep ledger_url "postgresql+psycopg://ledger:$(cat secrets/ledger_password)@post
 keep store_key_id "millrace"
 keep store_key "$(random)"
 keep neo4j_auth "neo4j/$(random)"
+keep neo4j_password "$(cut -d/ -f2- secrets/neo4j_auth)"  # of those who ask it
 
 # The store's image has no shell that could read a file, so compose hands it these two.
 if [ ! -e ../.env ]; then

@@ -127,7 +127,7 @@ def export(
         done = transfer(source, target)
         typer.echo(
             f"{done.documents:,} documents with {done.nodes:,} nodes and {done.edges:,} edges "
-            f"are in {target.where}; {done.changed:,} were not there so before"
+            f"are in {target.where}; {done.changed:,} had to be written"
         )
 
 

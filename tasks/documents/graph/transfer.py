@@ -18,7 +18,8 @@ _SHARED: tuple[Node, ...] = (model.DOCUMENT, model.ENTITY, model.RESOLVED)
 
 @dataclass(frozen=True)
 class Transfer:
-    """What was copied: documents, how many of them were not there so yet, nodes and edges."""
+    """What was copied: documents, how many of them had to be written (those of a part go together),
+    nodes and edges."""
 
     documents: int = 0
     changed: int = 0
