@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import itertools
 import platform
 import threading
 from importlib.metadata import version
 
 import pytest
 
+from millrace.engine.assignments import Assignment
 from millrace.engine.errors import ItemError
 from millrace.engine.exchange.cards import write_card
 from millrace.engine.execution import _Execution
 from millrace.engine.fleet.observed import Card, Observed, Worker
 from millrace.engine.labels import Label
+from millrace.engine.runs import Runs
 from millrace.engine.settings import settings
 from tests.engine.fleet.ground import Ground, Yard, fleet_text
 from tests.engine.runs.conftest import PIPELINE, Workshop
@@ -43,14 +44,21 @@ def test_a_host_that_fails_what_another_of_its_pool_can_do_gets_no_more_of_it(
     for name in "abcd":
         shop.file(f"{name}.txt", name.encode() * 400)
     yard.declare(fleet_text({"name": "farm"}))
-    here, turns = threading.local(), itertools.cycle(["bad", "good"])
+    here, seen, returned = threading.local(), set[str](), set[str]()
     commit = _Execution._commit
     monkeypatch.setattr(platform, "node", lambda: getattr(here, "host", "conductor"))
     for host in ("bad", "good"):
         write_card(settings().store, _card(host))
 
-    def take_turns(pool: str, assignment: str) -> None:
-        here.host = next(turns)
+    def worst_first(pool: str, assignment: str) -> None:
+        """The bad host takes all that it has not had, and once what it is told to hand back."""
+        run = Runs(ground.home).get(yard.runs[-1].id)
+        order = Assignment.read(run.assignments, assignment)
+        keys = {job.key for job in order.jobs}
+        told = bool(order.avoid) and not keys & returned
+        here.host = "bad" if told or not keys & seen else "good"
+        seen.update(keys)
+        returned.update(keys if told else ())
 
     def spoil(self, job, result):  # type: ignore[no-untyped-def]
         if platform.node() == "bad":
@@ -58,7 +66,7 @@ def test_a_host_that_fails_what_another_of_its_pool_can_do_gets_no_more_of_it(
         else:
             commit(self, job, result)
 
-    ground.before = take_turns
+    ground.before = worst_first
     monkeypatch.setattr(_Execution, "_commit", spoil)
     monkeypatch.setattr(
         ground,
