@@ -26,6 +26,9 @@ _CLEARER = 1.03  # how much sharper the profile must become before a page is tur
 _DARKER = 20  # grey levels below its neighbourhood make ink
 _FEW = 200  # points of ink, below which there are no lines to level
 _POINTS = 20_000  # of ink are enough; a multiple of them would take as much longer
+_LEGIBLE = 1400  # pixels of the longer side, at which letters are still apart
+_LETTERS = 20  # below which a page is a slip, whatever its width
+_ACROSS = 60  # heights of a letter: some 40 letters and the spaces between
 _QUARTERS = {
     90: Pictures.Transpose.ROTATE_270,
     180: Pictures.Transpose.ROTATE_180,
@@ -48,6 +51,24 @@ def skew(image: Image) -> float:
     if abs(best) < _LEAST or abs(best) >= _MOST or _sharpness(ink, best) < level * _CLEARER:
         return 0.0
     return round(best, 2)
+
+
+def narrow(image: Image) -> bool:
+    """Whether a page is as narrow as a slip: fewer than some 60 letters side by side.
+
+    Tesseract reads slips best as one block, pages best by its own analysis of their layout.
+    """
+    scale = min(1.0, _LEGIBLE / max(image.size))
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    grey = cv2.resize(np.asarray(image), size, interpolation=cv2.INTER_AREA)
+    ink = (grey < np.maximum(cv2.blur(grey, (31, 31)), _DARKER) - _DARKER).astype(np.uint8)
+    _, _, stats, _ = cv2.connectedComponentsWithStats(ink, connectivity=8)
+    left, width, height = stats[1:, 0], stats[1:, 2], stats[1:, 3]
+    letters = (height >= 4) & (height < size[1] / 20) & (width < 3 * height)
+    if int(letters.sum()) < _LETTERS:
+        return True
+    across = np.percentile(left[letters], 98) - np.percentile(left[letters], 2)
+    return bool(across < _ACROSS * np.median(height[letters]))
 
 
 def upright(image: Image, *, rotation: int, skew: float) -> Image:
