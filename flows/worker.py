@@ -29,7 +29,7 @@ from millrace.engine.fleet.pools import Basis
 from millrace.engine.halting import ENDED, GRACE_SECONDS
 from millrace.engine.recording.server import Api
 from millrace.engine.recording.server import environment as prefect_environment
-from millrace.engine.worker import REFUSED, environment, queues
+from millrace.engine.worker import REFUSED, environment, queues, secrets
 from millrace.flows.control import Control
 from millrace.flows.processes import Processes
 
@@ -96,6 +96,7 @@ class MillraceWorker(BaseWorker[Nothing, Any, Ended]):
         self._control: Control | None = None
         self._checked = self._closing = False
         self._last_active = time.monotonic()
+        self._secrets = secrets()
 
     @classmethod
     def __dispatch_key__(cls) -> str:
@@ -193,6 +194,7 @@ class MillraceWorker(BaseWorker[Nothing, Any, Ended]):
             conductor=self._station.conductor,
             slots=self._station.limit,
             prefect=prefect | {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": _HEARTBEAT},
+            secrets=self._secrets,
         )
 
     async def _choose_queues(self) -> None:

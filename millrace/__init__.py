@@ -1,8 +1,9 @@
 """Millrace: declared pipelines for media and document work, placed, resumable, explained.
 
-    from millrace import Pipeline, run_pipeline, upscale_video
+    from millrace import Pipeline, extract_documents, run_pipeline, upscale_video
 
     upscale_video("in.mp4", "out.mp4", scale=2)
+    extract_documents("inbox/", "facts/", schemas=["receipt"], graph="graph/")
     run_pipeline("remaster.yaml")
 
 Everything here works with nothing configured and raises the errors of `millrace.engine.errors`.
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from millrace.engine.errors import MillraceError, RunFailed
     from millrace.engine.outcome import Outcome
     from millrace.engine.pipeline import Goal, Input, Output, Pipeline, Schedule, StageSpec
+    from millrace.flows.documents import extract_documents
     from millrace.flows.one_off import run_pipeline
     from millrace.flows.video import assemble_video, encode_video, upscale_video
 
@@ -32,6 +34,7 @@ __all__ = [
     "StageSpec",
     "assemble_video",
     "encode_video",
+    "extract_documents",
     "run_pipeline",
     "upscale_video",
 ]
@@ -43,6 +46,7 @@ _HOME = {
     "run_pipeline": "flows.one_off",
     "assemble_video": "flows.video",
     "encode_video": "flows.video",
+    "extract_documents": "flows.documents",
     "upscale_video": "flows.video",
 }
 

@@ -17,6 +17,7 @@ COMMANDS = {
     "schema": "document",
     "plan": "plan",
     "run": "run",
+    "watch": "watch",
     "retry": "run",
     "cancel": "run",
     "attach": "fleet",
@@ -36,6 +37,7 @@ COMMANDS = {
     "pools": "pools",
     "deploy": "deploy",
     "worker": "worker",
+    "graph": "graph",
 }
 """Which module of this package holds a command, in the order they are listed."""
 

@@ -66,7 +66,7 @@ def _follow(run: Run, *, as_json: bool) -> int:
 
     display = Display(run.order(), quiet=as_json)
     outcome, left = None, threading.Event()
-    with _until_asked(left), display:
+    with until_asked(left), display:
         display.watch(run)
         outcome = fleet.watch(run, stop=left.is_set, say=display.say)
     if outcome is None:
@@ -145,7 +145,7 @@ def _stoppable() -> Iterator[_Stopper]:
 
 
 @contextmanager
-def _until_asked(left: threading.Event) -> Iterator[None]:
+def until_asked(left: threading.Event) -> Iterator[None]:
     """Sets the event on Ctrl-C, the second of which ends the process at once."""
 
     def leave(number: int, frame: FrameType | None) -> None:

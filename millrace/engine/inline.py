@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mimetypes
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,21 +25,22 @@ _SUFFIXES = {"video/x-matroska": ".mkv"}  # which the standard library takes for
 
 def stage_file(
     kind: str,
-    source: str | Path,
+    source: str | Path | Sequence[str | Path],
     output: str | Path | None = None,
     *,
     overwrite: bool = False,
     **params: Any,
 ) -> Path:
-    """Runs one stage over one file through the conductor, here, and returns the result's path.
+    """Runs one stage over one file (a kind that gathers: over several) and returns the result's path.
 
-    Without `output`, the result stays in the run's folder under the source's name; it is kept as
+    It goes through the conductor, here. Without `output`, the result stays in the run's folder under the source's name; it is kept as
     long as the run is. Leases, store and journal are those of any run; nothing is recorded in
     Prefect beyond the task or flow that surrounds the call. Raises RunFailed with the reason when
     the file cannot be done, UsageError and ToolMissing.
     """
     here = settings()
-    order = single_stage(kind, [source], output or "unnamed", params, overwrite=overwrite)
+    sources = [source] if isinstance(source, str | Path) else list(source)
+    order = single_stage(kind, sources, output or "unnamed", params, overwrite=overwrite)
     if output is None:
         order = order.model_copy(
             update={"pipeline": order.pipeline.model_copy(update={"outputs": {}})}
@@ -52,7 +54,7 @@ def stage_file(
     desk = partial(HereDesk, run, host, dispatch=dispatch)
     outcome = Conductor(run, order, here, host, desk).conduct()
     check(outcome)
-    return Path(outcome.outputs[0]) if output is not None else _kept(run, here, Path(source))
+    return Path(outcome.outputs[0]) if output is not None else _kept(run, here, Path(sources[0]))
 
 
 def check(outcome: Outcome) -> Outcome:
@@ -79,7 +81,10 @@ def _kept(run: Run, here: Settings, source: Path) -> Path:
     if manifest is None:
         raise RunFailed(f"the result of {source.name} is gone from the store")
     media_type = manifest.output.media_type
-    suffix = _SUFFIXES.get(media_type) or mimetypes.guess_extension(media_type) or source.suffix
+    plain = ".json" if media_type.endswith("+json") else None
+    suffix = (
+        _SUFFIXES.get(media_type) or plain or mimetypes.guess_extension(media_type) or source.suffix
+    )
     path = run.folder / "results" / f"{source.stem}{suffix}"
     path.parent.mkdir()
     share(store.locate(manifest.output.digest), path)

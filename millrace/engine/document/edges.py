@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from millrace.engine.document.draft import Draft
 from millrace.engine.document.problems import Finding, Where, nearest
@@ -26,18 +26,21 @@ def problems(draft: Draft) -> Iterator[Finding]:
     yield from _cycles(draft)
 
 
-def unused(draft: Draft) -> Iterator[Finding]:
-    """Yields inputs and stages whose items nobody takes, and the want of any output."""
+def unused(draft: Draft, effects: Collection[str]) -> Iterator[Finding]:
+    """Yields inputs and stages whose items nobody takes, and the want of any output.
+
+    Stages that are `effects` do their work elsewhere: nobody has to take what comes of them.
+    """
     taken = {name for _, name, _ in _edges(draft)}
     for name in draft.inputs:
         if name not in taken:
             yield Finding(("inputs", name), f"nothing uses the input {name!r}", at_key=True)
-    if not draft.outputs:
+    if not (draft.outputs or effects):
         message = "no outputs: results stay in the store and are delivered nowhere"
         yield Finding(("outputs",), message, at_key=True)
         return
     for name in draft.stages:
-        if name not in taken:
+        if name not in taken and name not in effects:
             message = f"no output or stage uses the result of {name!r}"
             yield Finding(("stages", name), message, at_key=True)
 

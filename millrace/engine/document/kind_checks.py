@@ -15,6 +15,7 @@ from millrace.engine.document.problems import Finding, Where, listed
 from millrace.engine.document.specs import Input, StageSpec
 from millrace.engine.document.validation import findings
 from millrace.engine.errors import MillraceError
+from millrace.engine.stages import is_effect
 
 
 def fitting(draft: Draft, kinds: Catalogue) -> Iterator[Finding]:
@@ -109,6 +110,12 @@ def lossy_chains(draft: Draft, kinds: Catalogue) -> Iterator[Finding]:
                 f"({lossy[before]}, then {kind}): each time costs quality"
             )
             yield Finding(("stages", name), message, at_key=True)
+
+
+def effects(draft: Draft, kinds: Catalogue) -> frozenset[str]:
+    """Returns the stages whose kinds change something outside the store."""
+    found = ((name, kinds.get(stage.uses)) for name, stage in draft.stages.items() if stage)
+    return frozenset(name for name, kind in found if kind and kind.cls and is_effect(kind.cls))
 
 
 def _is_lossy(kinds: Catalogue, name: str) -> bool:

@@ -9,7 +9,7 @@ from millrace.engine.document import edges, input_checks, templates
 from millrace.engine.document.catalogue import Catalogue
 from millrace.engine.document.draft import Draft
 from millrace.engine.document.files import exists
-from millrace.engine.document.kind_checks import fitting, lossy_chains
+from millrace.engine.document.kind_checks import effects, fitting, lossy_chains
 from millrace.engine.document.problems import Finding
 from millrace.engine.document.specs import Input, Output
 from millrace.engine.labels import UNLABELLED
@@ -38,7 +38,7 @@ def examine(
         problems.append(Finding(("stages",), "a pipeline needs at least one stage", at_key=True))
     warnings = [*lossy_chains(draft, kinds)]
     if sound and not problems:
-        warnings += edges.unused(draft)
+        warnings += edges.unused(draft, effects(draft, kinds))
     return problems, warnings
 
 

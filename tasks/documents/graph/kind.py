@@ -95,6 +95,7 @@ class Load:
     Params: ClassVar[type[BaseModel]] = LoadParams
     accepts: ClassVar[tuple[str, ...]] = ()
     gathers: ClassVar[bool] = True
+    suffix: ClassVar[str] = ".json"
     lossy: ClassVar[bool] = False
     prior: ClassVar[float] = 100.0
     effect: ClassVar[bool] = True
