@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from millrace.engine import halting
+from millrace.engine import halting, stages
 from millrace.engine.attendance import Attendance
 from millrace.engine.errors import NotPermitted
 from millrace.engine.hosts.devices import Host
 from millrace.engine.labels import Label
 from millrace.engine.settings import Settings
-from millrace.engine.worker import describe, environment, name_of, queues, read_task
+from millrace.engine.worker import capabilities, describe, environment, name_of, queues, read_task
 
 RUN, ASSIGNMENT = "20261124-104422-4t8v", "a0001"
 GOOD = {"run_id": RUN, "assignment_id": ASSIGNMENT}
@@ -182,6 +182,27 @@ def test_a_card_says_what_the_host_has_and_may_read(
     assert (card.cores, card.memory, card.vram) == (4, 8 << 30, 12 << 30)
     assert (card.clearance, card.basis, card.tools) == (Label.INTERNAL, "own", ("ffmpeg",))
     assert card.kinds["video.encode"] >= 1
+
+
+def test_a_worker_asks_each_kind_what_its_libraries_give_and_survives_the_answer() -> None:
+    gpu = {"name": "NVIDIA L4", "uuid": "GPU-1", "vram": 24 << 30}
+    host = Host.model_validate({"cores": 4, "memory": 8 << 30, "cpu": "some CPU", "gpus": [gpu]})
+    found = capabilities(host)
+    assert found.keys() == {"cpu", "cuda"}
+    assert found["cpu"]["video.upscale"]["backend"] == "openvino"
+    assert found["cuda"]["video.upscale"].keys() >= {"backend", "backend_version", "ffmpeg"}
+    assert "video.encode" not in found["cpu"]  # it does not say
+    assert capabilities(host.model_copy(update={"gpus": ()})).keys() == {"cpu"}
+
+
+def test_a_kind_whose_library_fails_leaves_the_worker_in_order(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(device: object) -> dict[str, str]:
+        raise RuntimeError("libcuda")
+
+    monkeypatch.setattr(stages.load("video.upscale"), "capabilities", broken)
+    assert capabilities(Host.model_validate({"cores": 1, "memory": 1 << 30})) == {"cpu": {}}
 
 
 def _sit(home: Path, ready: Any, over: Any) -> None:
