@@ -20,8 +20,9 @@ MONTHS = (
     r"(?:January|February|March|April|May|June|July|August|September|October|November|December)"
 )
 _NUMBER = (
-    r"(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|eighteen|twenty|thirty|"
-    r"twenty-four|thirty-six|forty-eight|sixty|ninety|ein(?:em|er|en|e)?|zwei|drei|vier|fünf|sechs|"
+    r"(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|"
+    r"sixteen|seventeen|eighteen|nineteen|(?:twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety)"
+    r"(?:-(?:one|two|three|four|five|six|seven|eight|nine))?|ein(?:em|er|en|e)?|zwei|drei|vier|fünf|sechs|"
     r"zwölf|\d{1,3})"
 )
 _UNIT = (
@@ -37,6 +38,7 @@ _EFFECTIVE = (
     (r"\b(?:commenc\w+|shall\s+(?:begin|start)|starts?|takes?\s+effect|enters?\s+into\s+force)\s+on\b"
      r"[^.;\d]{0,20}?", 0.82),
     (r"\bdated\b[^.;\d]{0,25}?", 0.72),
+    (r"\beffective\s+", 0.78),
     (r"\b(?:beginnt|tritt)\s+(?:am|mit\s+Wirkung\s+(?:vom|zum)|zum)\b[^.;\d]{0,10}?", 0.84),
     (r"\bmit\s+Wirkung\s+(?:vom|zum|ab)\b[^.;\d]{0,10}?", 0.82),
 )  # fmt: skip
@@ -111,9 +113,8 @@ def _clause(text: Prose, field: str, patterns: tuple[tuple[str, float], ...]) ->
         flags = 0 if field == "governing_law" else re.IGNORECASE
         for match in re.finditer(pattern, text.flat, flags):
             start, end = match.span("v")
-            if field == "term" and re.search(
-                r"renew|notice|verlänger", match.group(), re.IGNORECASE
-            ):
+            about = text.flat[max(0, match.start() - 25) : match.end()]
+            if field == "term" and _OTHER_SPANS.search(about):
                 continue
             if any(start < last and first < end for first, last in taken):
                 continue

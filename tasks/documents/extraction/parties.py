@@ -45,7 +45,7 @@ _ROLE = re.compile(
     r"Discloser|Disclosing\s+Party|Receiving\s+Party|Borrower|Lender)\s*\)"
 )
 _AND = re.compile(
-    r"(?:^|[\s,;)])(?:and|und)\s*:?\s+(?=(?:(?:der|die|dem|the)\s+)?[\"(]?\W{0,3}[A-ZÄÖÜ\d(])"
+    r"(?:^|[\s,;)])(?:and|und|AND|UND)\s*:?\s+(?=(?:(?:der|die|dem|the)\s+)?[\"(]?\W{0,3}[A-ZÄÖÜ\d(])"
     r"|(?<=\))[,;]\s+(?=[A-ZÄÖÜ])"
 )
 _FIRST_CLAUSE = re.compile(r"(?<=[.)\s])\s+(?:1\.|§\s*1\b|Article\s+1\b|Section\s+1\b)")
@@ -59,7 +59,7 @@ _TAIL = re.compile(
     r"eingetragen\b|\().*",
     re.DOTALL,
 )
-_NAME_STOP = re.compile(rf"^(.{{2,90}}?\b{_FORM}\.?)(?=\s*(?:,|\(|$))", re.DOTALL)
+_NAME_STOP = re.compile(rf"^(.{{2,90}}?\b{_FORM}\.?)(?=\s*(?:,|\(|$)|(?<=\.)\s+of\s)", re.DOTALL)
 _NOT_A_NAME = re.compile(
     r"^(?:the\s+)?(?:parties?|this|these|its|their|each|any|such|date|both|following|undersigned)\b",
     re.IGNORECASE,
@@ -90,12 +90,12 @@ def _named(text: Prose, offset: int, passage: str) -> Iterator[Found]:
         if told is None:
             continue
         first, last = told
-        value = " ".join(before[first:last].split())
+        at = offset + start
+        value = text.whole(at + first, at + last)
         number += 1
         score = 0.86 if role else 0.74
         if re.search(rf"\b{_FORM}\.?$", value):
             score += 0.04
-        at = offset + start
         yield text.found("party", value, at + first, at + last, score, str(number))
         if role:
             group = next(name for name in "qhdp" if role[name])
@@ -146,7 +146,8 @@ def _sentence(passage: str, start: int) -> int:
 def _name(text: str) -> tuple[int, int] | None:
     """Returns where the name of a party stands in what is said of it, None where none does."""
     start = re.match(
-        r"[\s\"',:;.–-]*(?:(?:(?:the\s+company|(?:der|die)\s+Firma|the|der|die|dem|das)\s+))?", text
+        r"[\s\"',:;.–-]*(?:(?:(?:the\s+company|(?:der|die)\s+Firma|the|der|die|dem|das|Herrn?|Frau|Mr\.?|Mrs\.?|Ms\.?)\s+))?",
+        text,
     )
     first = start.end() if start else 0
     told = text[first:]

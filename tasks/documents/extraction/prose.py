@@ -1,4 +1,4 @@
-"""The text of a sheet as prose: line breaks become spaces, hyphens at them stay; places hold."""
+"""The text of a sheet as prose: line breaks become spaces, places hold."""
 
 from __future__ import annotations
 
@@ -15,6 +15,11 @@ class Prose:
 
     raw: str
     flat: str
+
+    def whole(self, start: int, end: int) -> str:
+        """Returns a span in one line, words whole that a line break parts with a hyphen."""
+        joined = re.sub(r"(?<=[^\W\d_])-[ \t]*\n\s*(?=[a-zäöüß])", "", self.raw[start:end])
+        return " ".join(joined.split())
 
     def found(
         self, field: str, value: str, start: int, end: int, score: float, path: str = ""
