@@ -54,7 +54,10 @@ def single_stage(
             inputs={INPUT: Input(folders=names) if folders else Input(files=names)},
             stages={stage: StageSpec(uses=kind, params=dict(params), **spec)},
             outputs={
-                OUTPUT: Output(source=stage, to=_template(output, len(names) > 1 and not gathered))
+                OUTPUT: Output(
+                    source=stage,
+                    to=_template(output, len(names) > 1 and not gathered, stages.suffix_of(cls)),
+                )
             },
         ).checked(),
         base=Path.cwd(),
@@ -68,10 +71,10 @@ def _absolute(source: str | Path) -> str:
     return text if "://" in text else str(at_home(text).absolute())
 
 
-def _template(output: str | Path, several: bool) -> str:
+def _template(output: str | Path, several: bool, suffix: str) -> str:
     text = os.fspath(output)
     path = os.path.normpath(at_home(text).absolute())
     escaped = path.replace("{", "{{").replace("}", "}}")
     if several or text.endswith("/") or Path(path).is_dir():
-        return escaped + "/{source.name}{source.suffix}"
+        return escaped + "/{source.name}" + (suffix or "{source.suffix}")
     return escaped

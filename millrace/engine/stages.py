@@ -219,6 +219,14 @@ def is_effect(kind: Stage | type[Stage]) -> bool:
     return bool(getattr(kind, "effect", False))
 
 
+def suffix_of(kind: type[Stage]) -> str:
+    """Returns the suffix of all of a kind's results (".json"), "" where they are like its inputs.
+
+    A kind says so by a class attribute `suffix`.
+    """
+    return str(getattr(kind, "suffix", ""))
+
+
 def secrets_of(kind: type[Stage]) -> tuple[str, ...]:
     """Returns the environment variables with credentials that a kind's sessions get."""
     return tuple(getattr(kind, "secrets", ()))

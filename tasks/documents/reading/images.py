@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from millrace.engine.errors import BadInput
-from millrace.tasks.documents.pages import Page
 from millrace.tasks.documents.reading.opening import JPEG, PNG, TIFF
 
 PREVIEW_HEIGHT = 1000  # pixels
@@ -18,6 +20,9 @@ PREVIEW_QUALITY = 40
 USUAL_DPI = 300.0
 _FORMATS = {TIFF: ("TIFF",), JPEG: ("JPEG", "MPO"), PNG: ("PNG",)}
 _PRINTED_INCHES = 11.0  # of the longer side, where a picture does not say its resolution
+_COLOURS = {"L": "DeviceGray", "RGB": "DeviceRGB", "CMYK": "DeviceCMYK"}
+_ORIENTATION = 0x0112
+_TURNS = {1: 0, 3: 180, 6: 90, 8: 270}  # of EXIF; the others mirror
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, TypeError, KeyError, IndexError)
 
 
@@ -58,6 +63,26 @@ class Picture:
             raise self._damaged(error) from None
         return image, _dpi(self._image, width, height)
 
+    def embedded(self, number: int, path: Path) -> Embedded:
+        """Returns a page as a PDF holds it. Raises BadInput (`damaged`)."""
+        width, height = self.size(number)
+        image, dpi = self._image, _dpi(self._image, width, height)
+        turned = _TURNS.get(image.getexif().get(_ORIENTATION, 1))
+        colours = _COLOURS.get(image.mode)
+        if image.format in ("JPEG", "MPO") and colours and turned is not None:
+            ink = image.mode == "CMYK" and "adobe" in image.info
+            return Embedded(path.read_bytes(), True, width, height, 8, colours, dpi, turned, ink)
+        try:
+            upright = ImageOps.exif_transpose(image)
+            if upright.mode == "1":
+                data, bits, colours = upright.tobytes(), 1, "DeviceGray"
+            else:
+                upright = upright if upright.mode in ("L", "RGB") else _plain(upright)
+                data, bits, colours = upright.tobytes(), 8, _COLOURS[upright.mode]
+        except _DAMAGE as error:
+            raise self._damaged(error) from None
+        return Embedded(data, False, upright.width, upright.height, bits, colours, dpi)
+
     def _turn_to(self, number: int) -> None:
         try:
             self._image.seek(number - 1)
@@ -70,6 +95,32 @@ class Picture:
             f"{self._name} cannot be decoded ({type(error).__name__})",
             hint="fetch or scan the file again",
         )
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """A picture as a PDF holds it. `turned`: degrees clockwise to show it by; `inverted`: ink
+    counts down, as in the CMYK that Adobe writes."""
+
+    data: bytes
+    is_jpeg: bool
+    width: int
+    height: int
+    bits: int
+    colours: str
+    dpi: float
+    turned: int = 0
+    inverted: bool = False
+
+
+def embedded(path: Path, media_type: str, name: str) -> Iterator[Embedded]:
+    """Yields the pages of a picture file without loss, a JPEG's bytes as they are.
+
+    Raises BadInput (`damaged`).
+    """
+    picture = Picture(path, media_type, name)
+    for number in range(1, picture.count + 1):
+        yield picture.embedded(number, path)
 
 
 def too_large(name: str, number: int, width: float, height: float, most: int) -> BadInput:
@@ -94,20 +145,11 @@ def preview(image: Image.Image) -> tuple[bytes, float]:
     return out.getvalue(), scale
 
 
-def upright(image: Image.Image, page: Page) -> Image.Image:
-    """Returns a picture turned as its page was when it was read."""
-    turned = image
-    if page.rotation:
-        turned = image.rotate(-page.rotation, expand=True)
-    if page.skew:
-        turned = turned.rotate(page.skew, Image.Resampling.BILINEAR, fillcolor=255)
-    return turned
-
-
 def is_blank(image: Image.Image) -> bool:
     """Whether nothing is to be seen on a grey picture."""
-    darkest, lightest = image.getextrema()
-    return lightest - darkest < 16
+    counts = image.histogram()
+    seen = [level for level, count in enumerate(counts) if count]
+    return not seen or seen[-1] - seen[0] < 16
 
 
 def painted_over(image: Image.Image, boxes: list[tuple[float, float, float, float]]) -> Image.Image:
@@ -119,15 +161,26 @@ def painted_over(image: Image.Image, boxes: list[tuple[float, float, float, floa
     return copy
 
 
+def _plain(image: Image.Image) -> Image.Image:
+    """Returns a picture of any kind in grey or RGB, on white."""
+    if image.mode.startswith(("I", "F")) or image.mode in ("LA", "1"):
+        return _grey(image)
+    if image.mode in ("RGBA", "PA") or "transparency" in image.info:
+        solid = image.convert("RGBA")
+        white = Image.new("RGBA", solid.size, "white")
+        return Image.alpha_composite(white, solid).convert("RGB")
+    return image.convert("RGB")
+
+
 def _grey(image: Image.Image) -> Image.Image:
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         solid = image.convert("RGBA")
         white = Image.new("RGBA", solid.size, "white")
         return Image.alpha_composite(white, solid).convert("L")
     if image.mode.startswith(("I", "F")):
-        low, high = image.getextrema()
-        span = (high - low) or 1
-        return image.convert("F").point(lambda v: v * (255 / span) - low * 255 / span).convert("L")
+        levels = np.asarray(image, dtype=np.float32)
+        low, high = float(levels.min()), float(levels.max())
+        return Image.fromarray(((levels - low) * (255 / ((high - low) or 1))).astype(np.uint8))
     return image.convert("L")
 
 

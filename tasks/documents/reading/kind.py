@@ -47,6 +47,7 @@ class Read:
     lossy: ClassVar[bool] = False
     prior: ClassVar[float] = 0.3  # pages of print a second on one core
     secrets: ClassVar[tuple[str, ...]] = (opening.VARIABLE,)
+    suffix: ClassVar[str] = ".json"
 
     def __init__(self, params: ReadParams) -> None:
         self._params = params

@@ -64,16 +64,6 @@ class Opened:
         with self._pdf.page(number) as page:
             return _of_pdf(page, number, params, self.name)
 
-    def image(self, number: int, params: ReadParams) -> tuple[Image, float]:
-        """Returns a page as a grey picture, and its pixels an inch."""
-        if self._picture is not None:
-            return self._picture.load(number, params.max_pixels)
-        if self._pdf is None:
-            raise ValueError("nothing is open")
-        with self._pdf.page(number) as page:
-            dpi = _dpi(page, page.drawn(), params, number, self.name)
-            return page.render(dpi), dpi
-
     def close(self) -> None:
         """Lets go of the file."""
         if self._pdf is not None:
@@ -180,15 +170,16 @@ def _with_regions(
 
 
 def _by_ocr(image: Image, number: int, dpi: float, params: ReadParams) -> Page:
-    from millrace.tasks.documents.reading.images import is_blank, preview, upright
+    from millrace.tasks.documents.reading.images import is_blank, preview
     from millrace.tasks.documents.reading.ocr import read_page
+    from millrace.tasks.documents.reading.orientation import upright
 
     if is_blank(image):
         return _empty(number, image.width, image.height, dpi)
     page = read_page(image, number=number, dpi=dpi, params=params)
     if not params.previews:
         return page
-    small, scale = preview(upright(image, page))
+    small, scale = preview(upright(image, rotation=page.rotation, skew=page.skew))
     return replace(page, preview=small, preview_scale=scale)
 
 
