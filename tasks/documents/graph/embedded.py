@@ -63,12 +63,12 @@ class Embedded:
     def write(self, work: Callable[[Run], T]) -> T:
         """Returns what `work` did, committed."""
         with self._open(writing=True) as connection:
-            return _transaction(connection, work, "BEGIN TRANSACTION")
+            return self._transaction(connection, work, "BEGIN TRANSACTION")
 
     def read(self, work: Callable[[Run], T]) -> T:
         """Returns what `work` read."""
         with self._open(writing=False) as connection:
-            return _transaction(connection, work, "BEGIN TRANSACTION READ ONLY")
+            return self._transaction(connection, work, "BEGIN TRANSACTION READ ONLY")
 
     def ask(self, text: str, parameters: Mapping[str, Any], limit: int, seconds: float) -> Answer:
         """Returns the answer to a query of a person."""
@@ -88,6 +88,27 @@ class Embedded:
 
     def close(self) -> None:
         """Nothing is held between transactions."""
+
+    def _transaction(self, connection: Any, work: Callable[[Run], T], begin: str) -> T:
+        def run(statement: str, /, **parameters: Any) -> list[Row]:
+            try:
+                return _rows(connection, statement, parameters)
+            except RuntimeError as error:
+                what = str(error).partition(":")[0][:60]  # what follows may hold values
+                raise GraphError(
+                    f"the graph in {self.where} failed: {what}",
+                    hint="see that the disk is not full; what was committed is kept",
+                ) from error
+
+        run(begin)
+        try:
+            done = work(run)
+            run("COMMIT")
+        except BaseException:
+            with suppress(RuntimeError):  # a failed statement has ended the transaction already
+                _rows(connection, "ROLLBACK")
+            raise
+        return done
 
     def _done(self) -> set[int]:
         with self._open(writing=False) as connection:
@@ -159,21 +180,6 @@ class Embedded:
             yield
         finally:
             os.close(handle)
-
-
-def _transaction(connection: Any, work: Callable[[Run], T], begin: str) -> T:
-    def run(statement: str, /, **parameters: Any) -> list[Row]:
-        return _rows(connection, statement, parameters)
-
-    _rows(connection, begin)
-    try:
-        done = work(run)
-        _rows(connection, "COMMIT")
-    except BaseException:
-        with suppress(RuntimeError):  # a failed statement has ended the transaction already
-            _rows(connection, "ROLLBACK")
-        raise
-    return done
 
 
 def _rows(

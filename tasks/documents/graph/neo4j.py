@@ -173,7 +173,13 @@ def _conflict(error: Exception) -> bool:
 @contextmanager
 def _told(where: str, waited: float = 0.0) -> Iterator[None]:
     """Turns the driver's errors into ours."""
-    from neo4j.exceptions import AuthError, DriverError, Neo4jError, ServiceUnavailable
+    from neo4j.exceptions import (
+        AuthError,
+        DriverError,
+        Neo4jError,
+        ServiceUnavailable,
+        SessionExpired,
+    )
 
     try:
         yield
@@ -182,7 +188,7 @@ def _told(where: str, waited: float = 0.0) -> Iterator[None]:
             f"the graph at {where} does not take these credentials",
             hint="set NEO4J_USERNAME and NEO4J_PASSWORD; `make neo4j` prints those of its server",
         ) from error
-    except ServiceUnavailable as error:
+    except (ServiceUnavailable, SessionExpired) as error:
         during = f" for {waited:.0f} s" if waited else ""
         raise GraphError(
             f"the graph at {where} could not be reached{during}",

@@ -11,7 +11,7 @@ import pytest
 
 from millrace.engine.errors import GraphError
 from millrace.tasks.documents.graph.adapter import Graph
-from millrace.tasks.documents.graph.loading import Receipt
+from millrace.tasks.documents.graph.loading import Receipt, Run
 from millrace.tasks.documents.graph.locations import open_graph
 from tests.neo4j_server import Neo4jServer, free_port
 from tests.tasks.documents.graph.made import digest, everything, receipt
@@ -52,6 +52,17 @@ def test_a_second_writer_waits_and_says_for_whom(tmp_path: Path) -> None:
         freed.join()
 
 
+def test_a_statement_that_fails_undoes_its_transaction_and_tells_no_values(graph: Graph) -> None:
+    def work(run: Run) -> None:
+        run("CREATE (:Scope {id: 'half'})")
+        run("MATCH (s:Scope) RETURN nonsense(s.id, 'a value')")
+
+    with pytest.raises(GraphError, match="failed") as told:
+        graph.engine.write(work)
+    assert "a value" not in str(told.value)
+    assert graph.counts()["Scope"] == 0
+
+
 @pytest.mark.slow
 def test_two_that_load_the_same_documents_at_once_make_no_duplicate(graph: Graph) -> None:
     many = [receipt(n, f"Company {n % 4}") for n in range(40)]
@@ -79,10 +90,11 @@ def test_two_that_load_the_same_documents_at_once_make_no_duplicate(graph: Graph
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_a_server_killed_in_mid_load_is_waited_for_and_nothing_is_lost_or_doubled(
     neo4j: Neo4jServer, on_server: Graph
 ) -> None:
-    parts = [[receipt(100 * p + n, f"Company {n % 7}") for n in range(60)] for p in range(8)]
+    parts = [[receipt(100 * p + n, f"Company {n % 7}") for n in range(30)] for p in range(8)]
     acknowledged: list[int] = []
     stop = threading.Event()
     failures: list[Exception] = []
@@ -127,6 +139,7 @@ def test_a_server_killed_in_mid_load_is_waited_for_and_nothing_is_lost_or_double
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_waiting_for_a_server_ends_with_the_patience(neo4j: Neo4jServer, on_server: Graph) -> None:
     with open_graph(neo4j.address, patience=3) as graph:
         neo4j.stop()
