@@ -76,14 +76,15 @@ class Decider:
         return why_down(self._fleet.pool(pool), seen.observed[pool])
 
     def state(self, out: Out, seen: Seen) -> str:
-        """Returns the state of an assignment's flow run. Where it has begun it is the one before
-        while the pool's store is out of reach: what it left is not home yet, and would be done
-        again."""
-        pool = self._fleet.pools.get(out.pool)
-        store = pool.spec.store if pool and out.began is not None else HOME
+        """Returns the state of an assignment's flow run. Where it has begun, or begun and ended
+        between two looks, it is the one before while the pool's store is out of reach: what it left
+        is not home yet, and would be done again."""
+        pool, told = self._fleet.pools.get(out.pool), seen.states.get(out.flow_run, out.state)
+        worked = out.began is not None or told == "COMPLETED"
+        store = pool.spec.store if pool and worked else HOME
         if store != HOME and seen.unreachable.keys() & {store, ""}:
             return out.state
-        return seen.states.get(out.flow_run, out.state)
+        return told
 
     def decide(
         self,

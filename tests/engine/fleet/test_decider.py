@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,15 @@ def test_what_has_ended_is_not_over_before_its_results_can_be_fetched(
     assert decider.state(out("burst"), Seen(states=states, unreachable={"other": "away"})) == (
         "COMPLETED"
     )
+
+
+def test_what_began_and_ended_while_its_store_was_away_is_not_done_again(decider: Decider) -> None:
+    unseen = replace(out("burst"), began=None, state="SCHEDULED")
+    away = Seen(states={"f": "COMPLETED"}, unreachable={"bucket": "away"})
+    assert decider.state(unseen, away) == "SCHEDULED"
+    assert decider.state(unseen, Seen(states={"f": "COMPLETED"})) == "COMPLETED"
+    for never in ("CRASHED", "CANCELLED"):  # nothing to wait for: it is placed again at once
+        assert decider.state(unseen, replace(away, states={"f": never})) == never
 
 
 def test_an_adopted_assignment_of_a_pool_that_is_declared_no_more_stops_no_decision(
