@@ -53,7 +53,7 @@ def classify(sheet: Sheet, schemas: Sequence[Schema]) -> Classified:
     told = tuple((one.name, round(weight, 3)) for weight, _, one in weights)
     if best < LEAST:
         return Classified(None, round(1.0 - best / (2 * LEAST), 4), told)
-    sure = 1 / (1 + math.exp(-(0.35 * (best - LEAST) + 0.6 * margin - 0.2)))
+    sure = 1 / (1 + math.exp(-(0.12 * (best - LEAST) + 0.3 * margin - 0.2)))
     return Classified(schema, round(min(sure, 0.99), 4), told)
 
 

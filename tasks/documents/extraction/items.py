@@ -7,7 +7,7 @@ drawn. A row ends where the next has a value in a column of numbers.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from millrace.tasks.documents.extraction.annotations import Sheet
 from millrace.tasks.documents.extraction.found import Found
@@ -57,9 +57,9 @@ def items(schema: Schema, sheet: Sheet) -> tuple[Found, ...]:
         counted = any(field.type in _COUNTED for field, *_ in made)
         if counted:
             number += 1
-            found += [_found(sheet, field, *rest, path=number) for field, *rest in made]
+            found += [_found(sheet, *one, path=number) for one in made]
         elif made and found and made[0][0].type == "text":
-            found = _continued(sheet, found, made[0][0], made[0][3], number)
+            found = _continued(found, made[0][0], made[0][1], number)
         last = row[0]
         if number >= MOST_ROWS:
             break
@@ -84,7 +84,7 @@ def _rows(listed: Sequence[Piece]) -> list[list[Piece]]:
 
 def _heading(row: Sequence[Piece], known: dict[str, Field]) -> list[_Column]:
     """Returns the columns that a row of headings tells, none when it is no such row."""
-    columns = []
+    columns: list[_Column] = []
     for piece in row:
         field = known.get(plain(piece.text))
         if field and any(column.field is field for column in columns):
@@ -127,16 +127,12 @@ def _found(sheet: Sheet, field: Field, value: str, start: int, end: int, *, path
     return Found(field.name, value, sheet.text[start:end], start, end, "table", SCORE, str(path))
 
 
-def _continued(
-    sheet: Sheet, found: list[Found], field: Field, end: int, number: int
-) -> list[Found]:
-    """Returns what was found, the text of the last row longer by a line."""
-    kept = []
-    for one in found:
-        if one.field == field.name and one.path == str(number) and end > one.end:
-            raw = sheet.text[one.start : end]
-            if len(raw) <= 400 and raw.count("\n") == 1:
-                value = " ".join(raw.split())
-                one = Found(one.field, value, raw, one.start, end, one.method, one.score, one.path)
-        kept.append(one)
-    return kept
+def _continued(found: list[Found], field: Field, more: str, number: int) -> list[Found]:
+    """Returns what was found, the text of the last row longer by a line; its place stays that of
+    its first line."""
+    return [
+        replace(one, value=f"{one.value} {more}")
+        if one.field == field.name and one.path == str(number) and len(one.value) <= 300
+        else one
+        for one in found
+    ]
