@@ -112,6 +112,17 @@ def test_the_wheel_holds_every_module_and_network_as_a_real_file(
     assert "millrace/py.typed" in members
 
 
+def test_the_wheel_holds_every_document_schema_as_a_real_file(
+    wheel: Path, repository: Path
+) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    shipped = sorted((repository / "deployments" / "schemas").glob("*.yaml"))
+    assert shipped
+    for path in shipped:
+        assert f"millrace/tasks/documents/schemas/{path.name}" in names
+
+
 def test_the_wheel_holds_no_tests_and_no_sample_data(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         tops = {name.split("/")[0] for name in archive.namelist()}

@@ -6,7 +6,7 @@ import datetime
 
 import pytest
 
-from millrace.tasks.documents.extraction.checks import checked, evaluate, valid
+from millrace.tasks.documents.extraction.checks import checked, compact, evaluate, valid, weighed
 from millrace.tasks.documents.extraction.schema import Check, Field, Schema
 from millrace.tasks.documents.facts import Fact
 
@@ -65,3 +65,37 @@ def test_facts_get_the_checks_they_take_part_in() -> None:
     fact = Fact("date", "2027-01-01", "1.1.2027", 0.9, "accepted", ())
     (found,) = checked(SCHEMA, [fact], TODAY)
     assert found.checks == {"not in the future": False}
+
+
+@pytest.mark.parametrize("number", ["DE136695976", "GB 980 7806 84", "91110000600037341L"])
+def test_tax_numbers_of_several_countries_are_known_by_their_digits(number: str) -> None:
+    assert valid("vat", number)
+    assert not valid("vat", number.replace("6", "7", 1))
+
+
+def test_numbers_are_compared_without_spaces_and_marks() -> None:
+    assert compact("de 89 3704-0044") == "DE8937040044"
+
+
+def a_fact(field: str, probability: float, **checks: bool) -> Fact:
+    told = {name.replace("_", " "): holds for name, holds in checks.items()}
+    return Fact(field, "1", "1", probability, "doubtful", (), checks=told)
+
+
+def test_what_checks_say_makes_a_fact_surer_or_less_sure() -> None:
+    facts = (
+        a_fact("total", 0.6, adds_up=True),
+        a_fact("total", 0.6, adds_up=False),
+        a_fact("account", 0.6, check_digits=True),
+        a_fact("date", 0.6, not_in_the_future=True),
+    )
+    summed, broken, account, past = (one.probability for one in weighed(SCHEMA, facts))
+    assert broken < 0.6 < summed < account < 1
+    assert past == 0.6
+
+
+@pytest.mark.parametrize("sure", [0.0, 0.3, 0.89, 1.0])
+def test_weighed_probabilities_stay_probabilities(sure: float) -> None:
+    for holds in (True, False):
+        (one,) = weighed(SCHEMA, [a_fact("total", sure, adds_up=holds, check_digits=holds)])
+        assert 0 <= one.probability <= 1

@@ -37,3 +37,22 @@ def test_a_field_with_several_values_makes_as_many_entities() -> None:
     entities, relations = build(load_schema("receipt"), facts)
     assert [e.key for e in entities] == ["vendor:1", "vendor:2"]
     assert [r.target for r in relations] == ["vendor:1", "vendor:2"]
+
+
+def test_the_parties_of_a_contract_are_parties_to_the_document_in_their_roles() -> None:
+    facts = [
+        fact("party", "Northwind Inc.", 0.9, "1"),
+        fact("party", "Blue Heron LLC", 0.7, "2"),
+        fact("party_role", "Provider", 0.9, "1"),
+        fact("party_role", "Customer", 0.9, "2"),
+    ]
+    entities, relations = build(load_schema("contract"), facts)
+    assert [(e.kind, e.names[0], dict(e.attributes)) for e in entities] == [
+        ("Party", "Northwind Inc.", {"role": "Provider"}),
+        ("Party", "Blue Heron LLC", {"role": "Customer"}),
+    ]
+    assert [(r.kind, r.source, r.target, r.probability) for r in relations] == [
+        ("PARTY_TO", "party:1", "", 0.9),
+        ("PARTY_TO", "party:2", "", 0.7),
+    ]
+    assert all(one.evidence for one in relations)
