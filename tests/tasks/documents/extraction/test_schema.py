@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -136,3 +137,11 @@ def test_the_json_schema_refuses_what_reading_refuses(
     assert any("idd" in message for message in told)
     assert any("synonims" in message for message in told)
     assert any("colour" in message for message in told)
+
+
+def test_the_schema_of_the_guide_can_be_loaded(repository: Path, tmp_path: Path) -> None:
+    text = (repository / "docs" / "schemas.md").read_text("utf-8")
+    (example,) = re.findall(r"```yaml\n(# yaml-language-server.*?)```", text, re.DOTALL)
+    path = tmp_path / "order.yaml"
+    path.write_text(example, "utf-8")
+    assert load_schema(path).name == "order"
