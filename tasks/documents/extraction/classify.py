@@ -57,6 +57,12 @@ def classify(sheet: Sheet, schemas: Sequence[Schema]) -> Classified:
     return Classified(schema, round(min(sure, 0.99), 4), told)
 
 
+def schema_for(sheet: Sheet, schemas: Sequence[Schema]) -> Schema | None:
+    """Returns the schema to extract a sheet by: the only one that was asked for, whatever the
+    words, else the one that fits; None where none does."""
+    return schemas[0] if len(schemas) == 1 else classify(sheet, schemas).schema
+
+
 def _weight(schema: Schema, text: str, title: str, often: Counter[str], schemas: int) -> float:
     total = 0.0
     for cue in {_plain(cue) for cue in schema.cues}:

@@ -9,7 +9,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from millrace.tasks.documents.extraction.annotations import Sheet
-from millrace.tasks.documents.extraction.classify import Classified, classify
+from millrace.tasks.documents.extraction.classify import Classified, classify, schema_for
 from millrace.tasks.documents.extraction.schema import load_schema, shipped
 
 SCHEMAS = [load_schema(name) for name in shipped()]
@@ -88,3 +88,10 @@ def test_real_pages_of_print_are_none_of_them(data: Path) -> None:
     texts = ["\n".join(entry["text_pages"]) for entry in entries if entry.get("text_pages")]
     found = [name_of(told(text)) for text in texts]
     assert found.count("") >= 0.9 * len(found)
+
+
+def test_a_single_schema_that_was_asked_for_is_taken_as_it_is() -> None:
+    receipt = load_schema("receipt")
+    sheet = Sheet("x", "1", (), "She walked along the river.")
+    assert schema_for(sheet, [receipt]) == receipt
+    assert schema_for(sheet, SCHEMAS) is None
