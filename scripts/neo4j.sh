@@ -29,6 +29,13 @@ process() {
     tr '\0' '\n' <"/proc/$pid/cmdline" 2>/dev/null | grep -qxF -- "--home-dir=$folder" && echo "$pid"
 }
 
+# Whether what was launched lives, even if it has not become java yet.
+lives() {
+    local pid
+    pid=$(cat "$folder/pid" 2>/dev/null) || return 1
+    grep -q '^State:[[:space:]]*[^ZX[:space:]]' "/proc/$pid/status" 2>/dev/null
+}
+
 # The first bytes of the Bolt protocol, and its four: a port that only listens is not ready.
 answers() {
     local reply
@@ -98,7 +105,7 @@ start() {
     fi
     local end=$((SECONDS + ready_within))
     until answers; do
-        process >/dev/null || { tail -n 15 "$folder/server.log" >&2; fail "it ended; its log is $folder/server.log"; }
+        lives || { tail -n 15 "$folder/server.log" >&2; fail "it ended; its log is $folder/server.log"; }
         [ $SECONDS -lt $end ] || fail "it does not answer after $ready_within s" "its log is $folder/server.log"
         sleep 0.3
     done
