@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from millrace.engine.errors import UsageError
+from millrace.engine.errors import BadInput, UsageError
 from millrace.tasks.documents.extraction.annotations import Annotation, Method
 from millrace.tasks.documents.extraction.nlp_rules import Rules, Target, groups
 
@@ -53,11 +53,12 @@ class SparkAnnotator:
         self._light: Any = None
 
     def annotate(self, texts: Sequence[str]) -> list[tuple[Annotation, ...]]:
-        """Returns what is found in each text, by place; labels are names of fields."""
+        """Returns what is found in each text, by place; labels are names of fields. Raises BadInput
+        where one of the texts cannot be annotated."""
         return [tuple(dict.fromkeys(note for _, note in found)) for found in self._annotated(texts)]
 
     def by_schema(self, texts: Sequence[str]) -> list[dict[str, tuple[Annotation, ...]]]:
-        """Returns what is found in each text for each schema."""
+        """Returns what is found in each text for each schema. Raises BadInput."""
         made = []
         for found in self._annotated(texts):
             told: dict[str, dict[Annotation, None]] = {}
@@ -71,11 +72,20 @@ class SparkAnnotator:
         found: list[list[tuple[str, Annotation]]] = [[] for _ in texts]
         if not numbered or not self._columns:
             return found
-        read = self._by_light if len(numbered) <= self._light_up_to else self._by_job
-        for number, told in read(numbered):
+        for number, told in self._read(numbered):
             notes = [note for one in told for note in self._notes(texts[number], one)]
             found[number] = sorted(notes, key=_order)
         return found
+
+    def _read(self, texts: Sequence[tuple[int, str]]) -> list[tuple[int, list[Found]]]:
+        from py4j.protocol import Py4JJavaError
+        from pyspark.errors import PySparkException
+
+        read = self._by_light if len(texts) <= self._light_up_to else self._by_job
+        try:
+            return list(read(texts))
+        except (Py4JJavaError, PySparkException) as error:  # its message would repeat the text
+            raise BadInput("not_annotated", "Spark NLP failed on its text") from error
 
     # -- the pipeline
 
@@ -104,7 +114,7 @@ class SparkAnnotator:
         for pattern in self._rules.patterns:
             try:
                 compiler.compile(pattern.java)
-            except Exception as error:  # noqa: BLE001  py4j has one class for whatever Java raised
+            except Exception as error:  # py4j has one class for all of Java
                 where = ", ".join(".".join(target) for target in pattern.targets)
                 raise UsageError(
                     f"Spark NLP cannot read the pattern {pattern.expression!r} of {where}",

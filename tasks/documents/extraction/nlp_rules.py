@@ -131,21 +131,34 @@ def _expressions(one: Field) -> list[str]:
 
 
 def groups(keywords: Sequence[Keyword]) -> list[list[tuple[int, Keyword]]]:
-    """Returns the keywords with their numbers, none of a group within another of it.
+    """Returns the keywords with their numbers, none of a group within another or overlapping it.
 
-    EntityRuler loses a keyword that goes on as a longer one would and then does not: of `total`
-    and `total amount` it finds nothing in `total 12.50`.
+    EntityRuler loses a keyword where another could follow on from it and then does not: of `total`
+    and `total amount` it finds nothing in `total 12.50`, of `grand total` and `total amount`
+    nothing in `grand total 12.50`.
     """
     made: list[list[tuple[int, Keyword]]] = []
     for number, one in sorted(enumerate(keywords), key=lambda told: (len(told[1].text), told[0])):
         home = next(
-            (group for group in made if not any(other.text in one.text for _, other in group)), None
+            (g for g in made if not any(_collide(other.text, one.text) for _, other in g)), None
         )
         if home is None:
             home = []
             made.append(home)
         home.append((number, one))
     return made
+
+
+def _collide(one: str, other: str) -> bool:
+    return one in other or other in one or _runs_on(one, other) or _runs_on(other, one)
+
+
+def _runs_on(one: str, other: str) -> bool:
+    """Whether a text ends as another begins; one Latin letter does not count."""
+    for length in range(1, min(len(one), len(other))):
+        if one.endswith(other[:length]) and (length > 1 or _HAN.match(other)):
+            return True
+    return False
 
 
 def small(text: str) -> str:
