@@ -120,16 +120,18 @@ def _dates(values: Iterable[str]) -> list[datetime.date]:
 def weighed(schema: Schema, facts: Iterable[Fact]) -> tuple[Fact, ...]:
     """Returns facts surer by the checks that hold and less sure by those that fail.
 
-    For fields without a trained ranking, which knows of sums already. Check digits that hold leave
-    a 97th of the doubt (a wrong number has them by chance), a sum that holds an eighth for each
-    part; whatever fails leaves three fifths of the probability. Dates that are in the past are no
-    evidence. The figures are set by reasoning, not calibrated.
+    Those of a trained ranking, which knows of sums and is calibrated, stay as they are. Check
+    digits that hold leave a 97th of the doubt (a wrong number has them by chance), a sum that
+    holds an eighth; whatever fails leaves three fifths of the probability. Dates that are in the
+    past are no evidence. The figures are set by reasoning, not calibrated.
     """
     return tuple(replace(fact, probability=_weighed(schema, fact)) for fact in facts)
 
 
 def _weighed(schema: Schema, fact: Fact) -> float:
     sure = fact.probability
+    if "ranking" in fact.methods:
+        return sure
     for name, holds in sorted((fact.checks or {}).items()):
         check = schema.checks.get(name)
         if not holds:

@@ -28,10 +28,11 @@ def keyed(schema: Schema, sheet: Sheet) -> tuple[Found, ...]:
     """
     linked = pairs(sheet, known(schema))
     found = [*items(schema, sheet)]
+    tabled = {one.field for one in found}
     taken = {(one.start, one.end) for one in found}
     for pair in linked:
         for one in _fields(schema, sheet, pair):
-            if (one.start, one.end) not in taken:
+            if (one.start, one.end) not in taken and one.field not in tabled:
                 found.append(one)
     if schema.keys_and_values:
         found += _generic(sheet, linked)

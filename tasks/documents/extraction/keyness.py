@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
+from functools import lru_cache
 
 from millrace.tasks.documents.extraction.pieces import HAN, MARK, Piece
 
@@ -47,6 +48,7 @@ _SENTENCE = re.compile(r"[\u3002!?;\uff01\uff1f\uff1b]|[,\uff0c].*[,\uff0c]|\.\s
 _BRACKETED = re.compile(r"[(\uff08][^)\uff09]*[)\uff09]")
 
 
+@lru_cache(maxsize=8192)
 def plain(text: str) -> str:
     """Returns what a key says: without brackets, marks and colons, in lower case."""
     told = _BRACKETED.sub("", text) or text

@@ -155,7 +155,7 @@ def _keys(listed: Sequence[Piece], scores: Sequence[float]) -> tuple[list[_Key],
                 used.add(other)
                 break
         for other, below in enumerate(listed):
-            if other in used or run[-1].keyed:
+            if other in used or run[-1].keyed or below.box.y0 > run[-1].box.y1 + below.height:
                 continue
             if _continues(run[-1], below) or (
                 0.1 < scores[other] < SURE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from dataclasses import replace
 
 import pytest
 
@@ -92,6 +93,11 @@ def test_what_checks_say_makes_a_fact_surer_or_less_sure() -> None:
     summed, broken, account, past = (one.probability for one in weighed(SCHEMA, facts))
     assert broken < 0.6 < summed < account < 1
     assert past == 0.6
+
+
+def test_a_calibrated_probability_is_left_alone() -> None:
+    fact = replace(a_fact("total", 0.6, adds_up=False), methods=("ranking", "voting"))
+    assert weighed(SCHEMA, [fact]) == (fact,)
 
 
 @pytest.mark.parametrize("sure", [0.0, 0.3, 0.89, 1.0])
