@@ -1,5 +1,9 @@
-"""A TrueType font of two empty glyphs, for text that is there and not seen. Built from the tables
-that the OpenType specification demands of a font in a PDF."""
+"""A TrueType font for text that is there and not seen. Built from the tables that the OpenType
+specification demands of a font in a PDF.
+
+Its one glyph is a line there and back: nothing is filled, but it has a height and a width. Text of
+empty glyphs is left out by pdfium where it runs up or down a page.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +18,11 @@ _GLYPHS = 2
 @cache
 def glyphless() -> bytes:
     """Returns the font file."""
-    tables = {b"cmap": _cmap(), b"glyf": bytes(4), b"head": _head(), b"hhea": _hhea()}
+    tables = {b"cmap": _cmap(), b"glyf": _line(), b"head": _head(), b"hhea": _hhea()}
     tables |= {
         b"hmtx": struct.pack(">Hh", WIDTH, 0) * _GLYPHS,
-        b"loca": bytes(2 * (_GLYPHS + 1)),
-        b"maxp": struct.pack(">IH13H", 0x00010000, _GLYPHS, *([0] * 7), *([0] * 6)),
+        b"loca": struct.pack(">3H", 0, 0, len(_line()) // 2),
+        b"maxp": struct.pack(">IH13H", 0x00010000, _GLYPHS, 3, 1, 0, 0, 1, *([0] * 8)),
         b"post": struct.pack(">IIhhIIIII", 0x00030000, 0, 0, 0, 1, 0, 0, 0, 0),
     }
     return _assembled(tables)
@@ -43,6 +47,11 @@ def _sum(data: bytes) -> int:
     padded = data + bytes(-len(data) % 4)
     numbers: tuple[int, ...] = struct.unpack(f">{len(padded) // 4}I", padded)
     return sum(numbers) & 0xFFFFFFFF
+
+
+def _line() -> bytes:
+    box = struct.pack(">hhhhh", 1, 0, 0, WIDTH, EM)
+    return box + struct.pack(">HH3B6hx2x", 2, 0, 1, 1, 1, 0, WIDTH, -WIDTH, 0, EM, -EM)
 
 
 def _head() -> bytes:

@@ -46,7 +46,8 @@ def write(document: Document, source: Path, passwords: Sequence[str], to: Path) 
     """Writes a document that was read as a searchable PDF.
 
     What was read by OCR is added; a text layer that was trusted stays alone. One that was not
-    trusted stays too: taking it out could change what is seen. Raises BadInput (`damaged`, `needs_password`) for a PDF that cannot be written anew.
+    trusted stays too: taking it out could change what is seen. Raises BadInput (`damaged`,
+    `needs_password`) for a PDF that cannot be written anew.
     """
     with _opened(document, source, passwords) as pdf:
         font: Any = None
