@@ -20,6 +20,7 @@ from millrace.tasks.documents.reading.layout import line_of, same_row, shared
 FIRST_WEIGHT = 0.8
 SECOND_WEIGHT = 1.0
 _ALONE = 0.7  # how sure the first reader must be of a word that only it saw
+_ALONE_LETTER = 0.95  # the same of a single letter, which may be a tick or a rule
 _INSIDE = 0.5  # share of a word's width that lies in a segment
 
 
@@ -44,7 +45,7 @@ def fuse(first: Sequence[Line], second: Sequence[Line]) -> Fused:
         agreed += length if _plain(segment.text) == _plain(_text(beside)) else 0
         segments.append(believed)
     for word in witnesses.left():
-        if word.confidence >= _ALONE and any(char.isalnum() for char in word.text):
+        if _stands_alone(word, second):
             segments.append(line_of([word]))
             letters += len(_plain(word.text))
     return Fused(tuple(segments), agreed / letters if letters else 0.0)
@@ -76,6 +77,17 @@ class _Witnesses:
         return [word for index, word in enumerate(self._words) if index not in self._asked]
 
 
+def _stands_alone(word: Word, second: Sequence[Line]) -> bool:
+    """Whether a word that only the first reader saw is one: no mark taken for a letter, and not
+    where the second reader saw something else."""
+    letters = len(_plain(word.text))
+    if letters == 0 or word.confidence < (_ALONE if letters > 1 else _ALONE_LETTER):
+        return False
+    x, y = (word.box.x0 + word.box.x1) / 2, (word.box.y0 + word.box.y1) / 2
+    boxes = (segment.box for segment in second)
+    return not any(b.x0 <= x <= b.x1 and b.y0 <= y <= b.y1 for b in boxes)
+
+
 def _weighed(segment: Line, beside: Sequence[Word]) -> Line:
     """Returns a segment with each word weighed against what the first reader saw there."""
     if not beside:
@@ -87,6 +99,8 @@ def _word(word: Word, beside: Sequence[Word]) -> Word:
     near = [other for other in beside if shared(_across(other.box), _across(word.box)) > _INSIDE]
     if not near:
         return word
+    if not _plain(word.text):
+        return word  # boxes and ticks, which the first reader takes for letters
     text, sure = _text(near), min(other.confidence for other in near)
     if _plain(text) == _plain(word.text):
         return replace(word, confidence=1 - (1 - sure * FIRST_WEIGHT) * (1 - word.confidence))
