@@ -7,7 +7,6 @@ in `Page.readings` as evidence.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
@@ -105,8 +104,8 @@ def read_page(image: Image, *, number: int, dpi: float, params: ReadParams) -> P
     """Returns a page as it is read from its picture, boxes in pixels of the upright picture:
     `orientation.upright(image, rotation=page.rotation, skew=page.skew)`.
 
-    `image` is "L" or "RGB" at `dpi` pixels an inch. Passes run one after the other; pages may be
-    read at the same time by as many threads as there are processors.
+    `image` is "L" or "RGB" at `dpi` pixels an inch. A page is read on one core, its passes one
+    after the other: as many processes as there are cores read as many pages at once.
     Raises ToolMissing without Tesseract or a language's data, ItemError (`too_slow`).
     """
     first = tesseract(float(params.page_seconds))
@@ -177,7 +176,7 @@ def _second(sheet: _Sheet) -> Reading:
     # Loaded only where it is asked for: it takes a second, and most of this process's memory.
     from millrace.tasks.documents.reading.rapid import MODE, rapid
 
-    reader = rapid(len(os.sched_getaffinity(0)))
+    reader = rapid(1)
     return reader.read(sheet.image, language=sheet.language, mode=MODE, dpi=sheet.dpi)
 
 

@@ -36,7 +36,7 @@ _MARKS = frozenset(",.，。、；;：:）)]】》")  # marks that stay with the
 
 @dataclass(frozen=True, slots=True)
 class Rapid:
-    """The second reader: loaded once a process, one page at a time.
+    """The second reader: loaded once a process, one page at a time, on `threads` cores.
 
     A line of its readings is what it calls a segment: words that stand close together. Cells of a
     table row are segments of their own.
