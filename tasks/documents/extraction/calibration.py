@@ -95,7 +95,8 @@ def threshold(probabilities: Sequence[float], right: Sequence[bool], *, accuracy
 
 
 def bootstrap(right: Matrix, *, draws: int = 2000, seed: int = 0) -> tuple[float, float]:
-    """Returns the 95 % interval of a mean, drawing whole documents (a row each) with replacement."""
+    """Returns the 95 % interval of a mean; whole documents (a row each) are drawn with
+    replacement."""
     generator = np.random.default_rng(seed)
     drawn = generator.integers(0, len(right), (draws, len(right)))
     means = np.sort(right[drawn].reshape(draws, -1).mean(axis=1))

@@ -6,8 +6,9 @@ Every sheet (every pass of every reader) gives candidates; which is right is for
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Literal
 
 from millrace.tasks.documents.extraction.gazetteer import Gazetteer
@@ -88,11 +89,12 @@ def _typed(field: Field, layout: Layout, sheet: int, lexicon: Lexicon) -> list[C
     return list(_shaped(layout, sheet, shape)) if shape else []
 
 
-def _parsed(layout: Layout, sheet: int, parse: object) -> Iterator[Candidate]:
-    assert callable(parse)
+Parser = Callable[[str], Iterable[Parsed]]
+
+
+def _parsed(layout: Layout, sheet: int, parse: Parser) -> Iterator[Candidate]:
     for segment in layout.segments:
-        told: Iterable[Parsed] = parse(segment.text)
-        for one in told:
+        for one in parse(segment.text):
             made = _part(layout, sheet, segment, one.start, one.end, "value")
             if made:
                 yield replace(
@@ -165,7 +167,7 @@ def _texts(layout: Layout, sheet: int, ends: frozenset[str]) -> Iterator[Candida
                 made = _part(layout, sheet, segment, start, end, "line" if whole else "part")
                 if made and any(letter.isalpha() for letter in made.key):
                     yield made
-    for above, below in zip(kept, kept[1:], strict=False):
+    for above, below in pairwise(kept):
         if above.page == below.page and len(above.segments) == len(below.segments) == 1:
             made = _joined(sheet, (above.segments[0], below.segments[0]), "joined")
             if made and len(made.value) <= 80:
@@ -203,7 +205,7 @@ def _runs(sheet: int, lines: Sequence[tuple[Segment, ...]]) -> Iterator[Candidat
             made = _joined(sheet, run, "line" if stop == start + 1 else "joined")
             if not made or len(made.value) > 260:
                 continue
-            if 8 <= len(made.key):
+            if len(made.key) >= 8:
                 yield made
             if stop - start >= 3:
                 for skipped in range(start + 1, stop - 1):

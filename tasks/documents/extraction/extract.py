@@ -9,14 +9,15 @@ from itertools import groupby
 
 from millrace.tasks.documents.extraction.annotations import Annotation, sheets
 from millrace.tasks.documents.extraction.candidates import Candidate, candidates
-from millrace.tasks.documents.extraction.checks import checked
+from millrace.tasks.documents.extraction.checks import checked, weighed
 from millrace.tasks.documents.extraction.crops import crop
 from millrace.tasks.documents.extraction.entities import build
-from millrace.tasks.documents.extraction.features import Scene, matrix
+from millrace.tasks.documents.extraction.features import matrix
 from millrace.tasks.documents.extraction.found import Found
 from millrace.tasks.documents.extraction.model import Model, Ranker
 from millrace.tasks.documents.extraction.parsing import canonical
 from millrace.tasks.documents.extraction.rows import Layout, laid_out
+from millrace.tasks.documents.extraction.scene import Scene
 from millrace.tasks.documents.extraction.schema import Field, Schema
 from millrace.tasks.documents.extraction.untrained import MOST, ruled
 from millrace.tasks.documents.extraction.voting import Choice, chosen, signals
@@ -56,7 +57,8 @@ def extract(
     order = {field.name: number for number, field in enumerate(schema.fields)}
     found.sort(key=lambda fact: (order.get(fact.field, len(order)), fact.field, _row(fact.path)))
     today = datetime.datetime.now(tz=datetime.UTC).date()
-    facts = tuple(_judged(fact, model, document) for fact in checked(schema, found, today))
+    told = weighed(schema, checked(schema, found, today))
+    facts = tuple(_judged(fact, model, document) for fact in told)
     entities, relations = build(schema, facts)
     return Facts(
         document.digest,

@@ -51,7 +51,8 @@ _CURRENCY = r"RM|MYR|USD|EUR|GBP|CHF|CNY|RMB|SGD|HKD|US\$|S\$|[$€£¥￥]"
 _MONEY = re.compile(
     rf"""(?<![\w.,/-])
     (?P<minus>-\s?)?(?P<mark>{_CURRENCY})?\s?(?P<minus2>-\s?)?
-    (?P<number>\d{{1,3}}(?:[,.'\s]\d{{3}})+[.,]\d\d | \d+\s?[.,]\s?\d\d | \d{{1,3}}(?:,\d{{3}})+ | \d+)
+    (?P<number>\d{{1,3}}(?:[,.'\s]\d{{3}})+[.,]\d\d | \d+\s?[.,]\s?\d\d
+      | \d{{1,3}}(?:,\d{{3}})+ | \d+)
     (?P<after>\s?(?:{_CURRENCY}|元|圆))?(?P<tail>\s?-(?=\s*$))?(?![\d])(?![.,/:%-]\d)(?!\s?%)
     """,
     re.IGNORECASE | re.VERBOSE,

@@ -104,7 +104,7 @@ def trained(
     right: NDArray[np.bool_],
     *,
     columns: Sequence[int] | None = None,
-    rounds: int = 120,
+    rounds: int = 90,
     seed: int = 0,
 ) -> Trees:
     """Returns trees trained to tell right candidates from wrong ones by some columns."""

@@ -17,7 +17,7 @@ from millrace.tasks.documents.extraction import calibration
 from millrace.tasks.documents.extraction.annotations import Annotation, Annotator, sheets
 from millrace.tasks.documents.extraction.calibration import Calibration
 from millrace.tasks.documents.extraction.candidates import Candidate, candidates
-from millrace.tasks.documents.extraction.features import Matrix, Scene, masked, matrix
+from millrace.tasks.documents.extraction.features import Matrix, masked, matrix
 from millrace.tasks.documents.extraction.folds import groups_of_texts, groups_of_values, parts
 from millrace.tasks.documents.extraction.gazetteer import Gazetteer
 from millrace.tasks.documents.extraction.lexicon import Lexicon
@@ -25,6 +25,7 @@ from millrace.tasks.documents.extraction.model import Model, Ranker
 from millrace.tasks.documents.extraction.parsing import same
 from millrace.tasks.documents.extraction.ranking import trained
 from millrace.tasks.documents.extraction.rows import Layout, laid_out
+from millrace.tasks.documents.extraction.scene import Scene
 from millrace.tasks.documents.extraction.schema import Field, Schema
 from millrace.tasks.documents.extraction.voting import chosen, signals
 from millrace.tasks.documents.extraction.words import learnt
@@ -36,7 +37,7 @@ ACCURACY = 0.923
 """The share of accepted facts that shall be right."""
 MARGIN = 0.015
 """Thresholds are chosen for so much more: tomorrow's documents are never quite like today's."""
-WRONG_ONES = 40
+WRONG_ONES = 25
 """So many wrong candidates of a document and field are learnt from, drawn at random."""
 
 
