@@ -90,7 +90,7 @@ def _holds(check: Check, values: Mapping[str, Sequence[str]], today: datetime.da
     parts = [_numbers(values.get(name, ())) for name in check.of]
     if check.type == "sum":
         summed = sum((sum(part, Decimal(0)) for part in parts), Decimal(0))
-        known = any(parts)
+        known = all(parts)
     else:
         known = all(len(part) == 1 for part in parts)
         summed = parts[0][0] - sum((p[0] for p in parts[1:]), Decimal(0)) if known else Decimal(0)

@@ -95,14 +95,7 @@ def _on_page(listed: Sequence[Piece], known: Collection[str]) -> Iterable[Pair]:
     for number, piece in enumerate(listed):
         if number in used:
             continue
-        best = min(
-            (
-                (cost, at, how)
-                for at, whole in enumerate(wholes)
-                for cost, how in _costs(whole, piece, wholes)
-            ),
-            default=None,
-        )
+        best = _best(piece, wholes)
         if best:
             links.setdefault(best[1], []).append((piece, best[2], best[0]))
     for at, other in _demoted(keys, wholes, links):
@@ -113,6 +106,20 @@ def _on_page(listed: Sequence[Piece], known: Collection[str]) -> Iterable[Pair]:
         values = tuple(sorted((piece for piece, *_ in kept), key=lambda piece: piece.start))
         score = keys[at].keyness * max(0.3, 1.0 - 0.04 * cost) * (0.85 if how == "below" else 1.0)
         yield Pair(keys[at].text, keys[at].pieces, values, how, round(min(score, 0.9), 4))
+
+
+def _best(piece: Piece, keys: Sequence[Piece]) -> tuple[float, int, str] | None:
+    """Returns what the cheapest key costs, its number and where it stands from the value."""
+    reach = 4 * piece.height
+    near = [
+        at
+        for at, key in enumerate(keys)
+        if key.box.y0 - reach <= piece.box.y1
+        and piece.box.y0 <= key.box.y1 + max(reach, 4 * key.height)
+    ]
+    rivals = [keys[at] for at in near]
+    found = [(cost, at, how) for at in near for cost, how in _costs(keys[at], piece, rivals)]
+    return min(found, default=None)
 
 
 def _demoted(

@@ -105,3 +105,8 @@ def test_weighed_probabilities_stay_probabilities(sure: float) -> None:
     for holds in (True, False):
         (one,) = weighed(SCHEMA, [a_fact("total", sure, adds_up=holds, check_digits=holds)])
         assert 0 <= one.probability <= 1
+
+
+def test_a_sum_of_which_a_part_was_not_found_says_nothing() -> None:
+    assert "total" not in evaluate(SCHEMA, {"total": ["6.00"], "line": ["6.00"]}, TODAY)
+    assert "total" not in evaluate(SCHEMA, {"total": ["7.00"], "line": ["6.00"]}, TODAY)
