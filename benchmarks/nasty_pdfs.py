@@ -12,11 +12,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -103,17 +104,23 @@ def ocrmypdf(file: Path, program: str) -> tuple[str, str, float, int]:
 
 
 def _timed(argv: list[str], environment: dict[str, str]) -> tuple[int, str, float, int]:
+    """Returns exit code, output, seconds, and the peak of the largest process in bytes."""
     with tempfile.TemporaryDirectory() as folder:
         began = time.monotonic()
-        try:
-            done = subprocess.run(
-                argv, cwd=folder, env=environment, capture_output=True, timeout=SECONDS, text=True
+        with (Path(folder) / "said").open("w+b") as said:
+            process = subprocess.Popen(
+                argv, cwd=folder, env=environment, stdout=said, stderr=said, start_new_session=True
             )
-        except subprocess.TimeoutExpired:
-            return 124, "", time.monotonic() - began, 0
-        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
-        said = done.stdout or done.stderr
-        return done.returncode, said, time.monotonic() - began, peak
+            timer = threading.Timer(SECONDS, os.killpg, (process.pid, signal.SIGKILL))
+            timer.start()
+            _, status, usage = os.wait4(process.pid, 0)
+            timer.cancel()
+            process.returncode = os.waitstatus_to_exitcode(status)
+            seconds = time.monotonic() - began
+            said.seek(0)
+            text = said.read().decode(errors="replace")
+        code = 124 if process.returncode == -signal.SIGKILL else process.returncode
+        return code, text, seconds, usage.ru_maxrss * 1024
 
 
 if __name__ == "__main__":

@@ -269,7 +269,19 @@ def _reading(reading: Reading, believed: Sequence[Line]) -> dict[str, Any]:
 
 
 def _line(line: Line) -> list[Any]:
-    words = [[w.text, *_box(w.box), round(w.confidence, 3)] for w in line.words]
+    # Written out: a page has hundreds of words, and calls would be most of what this takes.
+    words = [
+        [
+            word.text,
+            round(box.x0, 2),
+            round(box.y0, 2),
+            round(box.x1, 2),
+            round(box.y1, 2),
+            round(word.confidence, 3),
+        ]
+        for word in line.words
+        for box in (word.box,)
+    ]
     return [line.text, _box(line.box), words]
 
 
