@@ -15,10 +15,11 @@ setup: ## install what is missing (system packages, the locked environment)
 setup-tests:
 	@bash scripts/setup.sh tests
 
-demo: setup ## upscale and re-encode the sample clips; the results are in out/
+demo: setup ## upscale the sample clips, turn the sample documents into a graph; results in out/
 	@$(BIN)/millrace run deployments/pipelines/remaster.yaml --set out=out --yes
 	@echo; echo "The clips are in $(CURDIR)/out:"; find out -type f -name '*.mp4' | sort
-	@echo "What was done: $(CURDIR)/out/report.html. The command is $(BIN)/millrace."
+	@echo "What was done: $(CURDIR)/out/report.html."; echo
+	@BIN=$(BIN) bash scripts/demo-documents.sh
 
 test: setup-tests lint ## everything: style, types, boundaries, all tests
 	@$(BIN)/pytest
