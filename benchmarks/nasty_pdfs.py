@@ -1,10 +1,10 @@
 """Reads awkward PDFs with `documents.read` and with OCRmyPDF, and counts what each gets done.
 
-    python benchmarks/nasty_pdfs.py FOLDER [--ocrmypdf PROGRAM] [--passwords FILE] [--only ours]
+    python benchmarks/nasty_pdfs.py FOLDER [--ocrmypdf PROGRAM] [--passwords FILE]
 
-Each file is read alone, in a process of its own that is ended after 60 s. *Refused* is an answer
-with a reason; *broken* is none: a crash, a hang, too much memory. OCRmyPDF runs with `--skip-text`,
-as one calls it for files that may have text; it is found on PATH, or named.
+Each file is read alone, in a process of its own that is ended after 60 s (`--seconds`). *Refused*
+is an answer with a reason; *broken* is none: a crash, a hang, too much memory. OCRmyPDF runs with
+`--skip-text`, as one calls it for files that may have text; it is found on PATH, or named.
 """
 
 from __future__ import annotations
@@ -60,11 +60,20 @@ def main() -> None:
     parser.add_argument("--ocrmypdf", default=shutil.which("ocrmypdf"))
     parser.add_argument("--passwords", type=Path, help="passwords to try, one a line: ours only")
     parser.add_argument("--speed", default="balanced")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="a file, on a busy machine")
+    parser.add_argument(
+        "--peer-without-ocr",
+        action="store_true",
+        help="OCRmyPDF is spared its OCR: what it then does is the most it can",
+    )
     asked = parser.parse_args()
     sums = {"ours": Counter[str](), "ocrmypdf": Counter[str]()}
     for file in sorted(asked.folder.glob("*.pdf")):
-        ours = read(file, asked.speed, asked.passwords)
-        peer = ocrmypdf(file, asked.ocrmypdf) if asked.ocrmypdf else ("-", "", 0.0, 0)
+        ours = read(file, asked.speed, asked.passwords, asked.seconds)
+        peer = ("-", "", 0.0, 0)
+        if asked.ocrmypdf:
+            more = ["--tesseract-timeout", "0"] if asked.peer_without_ocr else []
+            peer = ocrmypdf(file, [asked.ocrmypdf, *more], asked.seconds)
         sums["ours"][ours[0]] += 1
         sums["ocrmypdf"][peer[0]] += 1
         told = f"{ours[0]:8} {ours[1]:14} {ours[2]:5.1f} s {ours[3] >> 20:5} MiB"
@@ -77,23 +86,25 @@ def main() -> None:
         sys.exit(not (more and not sums["ours"]["broken"]))
 
 
-def read(file: Path, speed: str, passwords: Path | None) -> tuple[str, str, float, int]:
+def read(
+    file: Path, speed: str, passwords: Path | None, limit: float
+) -> tuple[str, str, float, int]:
     """Returns what became of a file, why, the seconds, and the peak of memory in bytes."""
     environment = dict(os.environ)
     if passwords:
         environment["MILLRACE_PASSWORDS"] = passwords.read_text()
     argv = [sys.executable, "-c", _OURS, str(file.resolve()), speed]
-    code, said, seconds, peak = _timed(argv, environment)
+    code, said, seconds, peak = _timed(argv, environment, limit)
     if code != 0:
         return "broken", f"exit {code}", seconds, peak
     state, why = json.loads(said.splitlines()[-1])
     return ("broken", "over 2 GiB", seconds, peak) if peak > MEMORY else (state, why, seconds, peak)
 
 
-def ocrmypdf(file: Path, program: str) -> tuple[str, str, float, int]:
+def ocrmypdf(file: Path, program: list[str], limit: float) -> tuple[str, str, float, int]:
     """Returns what became of a file under OCRmyPDF, whose exit codes name what it refuses."""
-    argv = [program, "--skip-text", "--output-type", "pdf", "-q", str(file.resolve()), "out.pdf"]
-    code, said, seconds, peak = _timed(argv, dict(os.environ))
+    argv = [*program, "--skip-text", "--output-type", "pdf", "-q", str(file.resolve()), "out.pdf"]
+    code, said, seconds, peak = _timed(argv, dict(os.environ), limit)
     if code == 0:
         return "done", "", seconds, peak
     refused = {2: "input", 6: "already has text", 8: "encrypted", 3: "missing dependency"}
@@ -103,7 +114,9 @@ def ocrmypdf(file: Path, program: str) -> tuple[str, str, float, int]:
     return "broken", f"exit {code} {last}"[:26], seconds, peak
 
 
-def _timed(argv: list[str], environment: dict[str, str]) -> tuple[int, str, float, int]:
+def _timed(
+    argv: list[str], environment: dict[str, str], limit: float
+) -> tuple[int, str, float, int]:
     """Returns exit code, output, seconds, and the peak of the largest process in bytes."""
     with tempfile.TemporaryDirectory() as folder:
         began = time.monotonic()
@@ -111,7 +124,7 @@ def _timed(argv: list[str], environment: dict[str, str]) -> tuple[int, str, floa
             process = subprocess.Popen(
                 argv, cwd=folder, env=environment, stdout=said, stderr=said, start_new_session=True
             )
-            timer = threading.Timer(SECONDS, os.killpg, (process.pid, signal.SIGKILL))
+            timer = threading.Timer(limit, os.killpg, (process.pid, signal.SIGKILL))
             timer.start()
             _, status, usage = os.wait4(process.pid, 0)
             timer.cancel()

@@ -33,7 +33,7 @@ def done(kind: Read | Searchable, path: Path, tmp: Path, name: str = "") -> list
     spans = kind.split(outline)
     with kind.open(Device()) as session:
         batches = [
-            Batch(key=f"{n:020d}", item=item, outline=outline, span=span, whole=len(spans) == 1)
+            Batch(key=f"{n}" * 20, item=item, outline=outline, span=span, whole=len(spans) == 1)
             for n, span in enumerate(spans)
         ]
         answers = list(kind.run(session, batches, tmp, lambda key, units: None))
@@ -90,7 +90,7 @@ def test_a_document_of_several_spans_is_joined_into_one(here: Path) -> None:
     outline = kind.measure(item)
     with kind.open(Device()) as session:
         batches = [
-            Batch(key=f"{n:020d}", item=item, outline=outline, span=span, whole=False)
+            Batch(key=f"{n}" * 20, item=item, outline=outline, span=span, whole=False)
             for n, span in enumerate((Span(stop=1), Span(start=1, stop=3)))
         ]
         parts = list(kind.run(session, batches, here, lambda k, u: None))
