@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Literal
 
 from millrace.tasks.documents.extraction.gazetteer import Gazetteer
@@ -86,7 +85,7 @@ def _typed(field: Field, layout: Layout, sheet: int, lexicon: Lexicon) -> list[C
     if kind in ("company", "name", "person", "text"):
         return list(_texts(layout, sheet, frozenset(known_ends(lexicon, field.name))))
     shape = {"id": _ID, "iban": _IBAN, "vat": _VAT}.get(kind)
-    return list(_shaped(layout, sheet, shape)) if shape else []
+    return list(_matched(layout, sheet, shape, "value")) if shape else []
 
 
 Parser = Callable[[str], Iterable[Parsed]]
@@ -102,23 +101,20 @@ def _parsed(layout: Layout, sheet: int, parse: Parser) -> Iterator[Candidate]:
                 )
 
 
-def _shaped(layout: Layout, sheet: int, shape: re.Pattern[str]) -> Iterator[Candidate]:
-    for segment in layout.segments:
-        for match in shape.finditer(segment.text):
-            made = _part(layout, sheet, segment, match.start(), match.end(), "value")
-            if made:
-                yield made
-
-
 def _patterns(field: Field, layout: Layout, sheet: int) -> Iterator[Candidate]:
     for pattern in field.patterns:
-        compiled = re.compile(pattern, re.IGNORECASE)
-        for segment in layout.segments:
-            for match in compiled.finditer(segment.text):
-                start, end = match.span(compiled.groups and 1)
-                made = _part(layout, sheet, segment, start, end, "pattern") if start >= 0 else None
-                if made:
-                    yield made
+        yield from _matched(layout, sheet, re.compile(pattern, re.IGNORECASE), "pattern")
+
+
+def _matched(
+    layout: Layout, sheet: int, shape: re.Pattern[str], source: Source
+) -> Iterator[Candidate]:
+    for segment in layout.segments:
+        for match in shape.finditer(segment.text):
+            start, end = match.span(1 if shape.groups else 0)
+            made = _part(layout, sheet, segment, start, end, source) if start >= 0 else None
+            if made:
+                yield made
 
 
 def _part(
@@ -167,16 +163,37 @@ def _texts(layout: Layout, sheet: int, ends: frozenset[str]) -> Iterator[Candida
                 made = _part(layout, sheet, segment, start, end, "line" if whole else "part")
                 if made and any(letter.isalpha() for letter in made.key):
                     yield made
-    for above, below in pairwise(kept):
-        if above.page == below.page and len(above.segments) == len(below.segments) == 1:
-            made = _joined(sheet, (above.segments[0], below.segments[0]), "joined")
-            if made and len(made.value) <= 80:
+    for count in (2, 3):
+        for start in range(len(kept) - count + 1):
+            run = kept[start : start + count]
+            if any(len(row.segments) > 1 or row.page != run[0].page for row in run):
+                continue
+            segments = tuple(row.segments[0] for row in run)
+            made = _joined(sheet, segments, "joined")
+            if made and len(made.value) <= 80 and count == 2:
                 yield made
+            yield from _cut(sheet, segments, ends)
+
+
+def _cut(sheet: int, segments: tuple[Segment, ...], ends: frozenset[str]) -> Iterator[Candidate]:
+    """Yields lines put together up to a known last word in the last of them."""
+    last = segments[-1]
+    stop = next((end for _, end in _stops(last.text, ends)), 0)
+    if not stop or stop == len(last.text):
+        return
+    part = replace(last, text=last.text[:stop], end=last.start + stop)
+    made = _joined(sheet, (*segments[:-1], part), "joined")
+    if made and len(made.value) <= 80:
+        yield replace(made, tail=last.text[stop:].strip())
+
+
+def _stops(text: str, ends: frozenset[str]) -> list[tuple[int, int]]:
+    return [m.span() for m in re.finditer(r"[^\W\d_]+", text) if m.group().upper() in ends]
 
 
 def _parts(text: str, ends: frozenset[str]) -> list[tuple[int, int]]:
     cuts = [0, *(edge for match in _BREAK.finditer(text) for edge in match.span()), len(text)]
-    stops = [m.end() for m in re.finditer(r"[^\W\d_]+", text) if m.group().upper() in ends]
+    stops = [end for _, end in _stops(text, ends)]
     starts = sorted({0, *cuts})[:5]
     finals = sorted({*cuts, *stops})[:7]
     if len(text) not in finals:

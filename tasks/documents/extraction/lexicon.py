@@ -19,6 +19,7 @@ from rapidfuzz.distance import Levenshtein
 
 _TOKEN = re.compile(r"[^\W\d_]+|\d+|[@#%$:]", re.UNICODE)
 _SMOOTH = 0.5
+_CLEARLY = 4  # times as often as the next a word is seen that a slip is mended by
 _CONFUSED = {"0": "O", "1": "I", "5": "S", "8": "B", "6": "G", "2": "Z"}
 
 
@@ -67,8 +68,8 @@ class Lexicon:
         return sorted(word for word, seen in self.spelling.items() if len(word) >= 3 and seen >= 2)
 
     def spelt(self, text: str) -> str:
-        """Returns a text with each unknown word that is one or two slips away from exactly one
-        well-known word replaced by that; the text itself where there is nothing to mend."""
+        """Returns a text with each unknown word mended that is a slip or two away from one
+        well-known word; the text itself where there is nothing to mend."""
         return re.sub(r"[^\W_]{3,}", lambda match: self._mended(match.group()), text)
 
     def _mended(self, word: str) -> str:
@@ -82,11 +83,15 @@ class Lexicon:
         if lettered in self.spelling:
             return lettered
         found = process.extract(
-            upper, self._words, scorer=Levenshtein.distance, score_cutoff=slips, limit=2
+            upper, self._words, scorer=Levenshtein.distance, score_cutoff=slips, limit=6
         )
-        if not found or (len(found) > 1 and found[1][1] == found[0][1]):
+        near = [str(known) for known, distance, _ in found if distance == found[0][1]]
+        near.sort(key=lambda known: -self.spelling[known])
+        if not near:
             return word
-        return str(found[0][0])
+        if len(near) > 1 and self.spelling[near[0]] < _CLEARLY * self.spelling[near[1]]:
+            return word
+        return near[0]
 
     def as_json(self) -> dict[str, Any]:
         """Returns it as plain data."""

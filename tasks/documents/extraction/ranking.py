@@ -108,7 +108,7 @@ def trained(
     seed: int = 0,
 ) -> Trees:
     """Returns trees trained to tell right candidates from wrong ones by some columns."""
-    from threadpoolctl import threadpool_limits
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     kept = list(columns) if columns is not None else list(range(features.shape[1]))
     model = boosted(rounds, seed)
@@ -138,7 +138,7 @@ def exported(model: Any, kept: Sequence[int]) -> Trees:
 
     scikit-learn has no public way to its histogram trees: this one function knows where they are.
     """
-    rows = []
+    rows: list[tuple[list[Any], ...]] = []
     depth = 1
     for (predictor,) in model._predictors:
         nodes = predictor.nodes
@@ -150,6 +150,6 @@ def exported(model: Any, kept: Sequence[int]) -> Trees:
         right = np.where(leaf, own, nodes["right"])
         value = np.where(leaf, nodes["value"], 0.0)
         depth = max(depth, int(nodes["depth"].max()) + 1)
-        rows.append(tuple(map(list, (feature, threshold, left, right, value))))
+        rows.append((feature, *(column.tolist() for column in (threshold, left, right, value))))
     base = float(np.ravel(model._baseline_prediction)[0])
     return _packed(base, depth, rows)
