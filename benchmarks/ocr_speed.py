@@ -7,8 +7,8 @@ Rows, in turns so that another load on the machine hits all of them:
 - receipts, first pass (`fast`) against bare `tesseract` processes, OMP_THREAD_LIMIT=1, as many as
   there are cores, the same page segmentation, TSV output. At least 0.95 of it, and 200 a minute on
   two idle cores.
-- receipts, the shipped default: pages a minute, and from the same run the F1 of words, the character
-  error rate and the share of true field values that stand in the text.
+- receipts, the shipped default: pages a minute, and from the same run the F1 of words, the
+  character error rate and the share of true field values that stand in the text.
 - `forms_40p.pdf` (with `--ocrmypdf`): a `documents.read` session per core with a searchable PDF
   asked for, against `ocrmypdf --jobs CORES --force-ocr --output-type pdf` on the same file.
 - with `--pages`: peak memory of a reader after 50 pages and after that many.
