@@ -1,6 +1,6 @@
 """Measure what of receipts' fields is right: from given text, from images, and unseen by a person.
 
-    python benchmarks/receipts.py [--data FOLDER] [--folds 5] [--read FOLDER] [--by text|vendor]
+    python benchmarks/receipts.py [--data FOLDER] [--folds 3] [--read FOLDER] [--by text|vendor]
                                   [--ablation] [--save FOLDER] [--json]
 
 Fields are company, date, address and total of receipts of the SROIE data; case, spaces and
@@ -201,7 +201,7 @@ def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
-    parser.add_argument("--folds", type=int, default=5)
+    parser.add_argument("--folds", type=int, default=3)
     parser.add_argument("--by", choices=("text", "vendor"), action="append")
     parser.add_argument("--read", type=Path, help="folder that keeps the images as read")
     parser.add_argument("--ablation", action="store_true")

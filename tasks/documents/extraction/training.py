@@ -118,14 +118,22 @@ def train(
     rankers: dict[str, Ranker] = {}
     probabilities: list[float] = []
     rights: list[bool] = []
+    documents = [one.example.document for one in told]
     splits = [
-        parts(groups_of_texts([one.example.document for one in told]), folds, seed),
-        parts(groups_of_values([one.example.labels for one in told], schema), folds, seed + 1),
+        _split(groups_of_texts(documents), documents, folds, seed),
+        _split(
+            groups_of_values([one.example.labels for one in told], schema),
+            documents,
+            folds,
+            seed + 1,
+        ),
     ]
     samples = _samples(told, schema, splits, without, seed)
     for field in schema.fields:
         labelled = sum(1 for one in told if one.example.labels.get(field.name))
         if labelled < 8 or field.type in ("clause", "language"):
+            continue
+        if not _tells(samples[field.name]):
             continue
         ranker, out = _ranker(told, samples[field.name], without, folds, seed)
         rankers[field.name] = ranker
@@ -135,6 +143,23 @@ def train(
             rights.append(is_right)
     limit = calibration.threshold(probabilities, rights, accuracy=ACCURACY + MARGIN)
     return Model(schema.name, version, limit, lexicon, gazetteer, rankers, dict(card or {}))
+
+
+def _split(
+    groups: Sequence[int], documents: Sequence[Document], folds: int, seed: int
+) -> list[int]:
+    """Returns the part of each document. Where all are alike, as filled forms of one kind are, only
+    readings of the same file are kept together."""
+    if len(set(groups)) < folds:
+        digests = [document.digest for document in documents]
+        groups = [digests.index(digest) for digest in digests]
+    return parts(groups, folds, seed)
+
+
+def _tells(samples: Sequence[_Sample]) -> bool:
+    """Whether there are right candidates and wrong ones to learn from."""
+    rights = [right for sample in samples for right in sample.right]
+    return any(rights) and not all(rights)
 
 
 def _samples(
@@ -212,6 +237,8 @@ def _ranker(
     for part in range(folds):
         seen = [s for s in samples if s.part not in (part, -1 - part)]
         unseen = [s for s in samples if s.part == part]
+        if not _tells(seen):
+            continue
         trees = trained(*_rows(seen, seed), columns=columns, seed=seed)
         for sample in unseen:
             choices = chosen(sample.found, trees.odds(sample.features), sample.sheets)
