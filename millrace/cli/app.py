@@ -29,6 +29,7 @@ COMMANDS = {
     "cost": "cost",
     "verify": "evidence",
     "relabel": "relabel",
+    "documents": "documents",
     "review": "review",
     "forget": "forget",
     "gc": "upkeep",

@@ -42,12 +42,13 @@ def millrace(*words: str, code: int = 0) -> str:
 
 def case_of(name: str) -> str:
     listed = json.loads(millrace("review", "--json"))
-    return next(case["case"] for case in listed if case["document"] == name)
+    return next(str(case["case"]) for case in listed if case["document"] == name)
 
 
 def in_graph(graph: str, name: str) -> list[list[str]]:
     told = millrace("graph", "query", TOLD, "--set", f"name={name}", "--graph", graph, "--json")
-    return json.loads(told)["rows"]
+    rows: list[list[str]] = json.loads(told)["rows"]
+    return rows
 
 
 def test_only_what_is_doubtful_is_listed() -> None:

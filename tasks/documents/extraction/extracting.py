@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from millrace.engine.errors import BadInput, ItemError, UsageError
+from millrace.engine.settings import settings
 from millrace.tasks.documents.extraction import extract, model, nlp_rules
 from millrace.tasks.documents.extraction.annotations import Annotation, sheets
 from millrace.tasks.documents.extraction.classify import schema_for
+from millrace.tasks.documents.extraction.learning import knowing, telling
 from millrace.tasks.documents.extraction.model import Model
 from millrace.tasks.documents.extraction.nlp_rules import Rules
 from millrace.tasks.documents.extraction.params import ExtractParams
 from millrace.tasks.documents.extraction.schema import Schema, load_schema
 from millrace.tasks.documents.facts import Facts
 from millrace.tasks.documents.pages import Document
+from millrace.tasks.documents.review.learning import learnt, mark
 
 VERSION = f"1, {extract.VERSION}"
 GAZETTEER_MOST = 5_000  # known values of a field that Spark NLP looks for, the most seen first
@@ -29,17 +32,21 @@ Notes = list[dict[str, tuple[Annotation, ...]]]
 
 @dataclass(frozen=True)
 class Extractor:
-    """Schemas with their models. `ner` is the folder of the NER model, of the first schema that
-    has one."""
+    """Schemas with their models, which know what people decided on this host.
+
+    `folders` are where models lie, the first that has one of a schema goes; `decided` says by
+    schema which decisions its model knows.
+    """
 
     schemas: tuple[Schema, ...]
     models: Mapping[str, Model]
-    folder: Path | None = None
+    folders: tuple[Path, ...] = (model.SHIPPED,)
+    decided: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, params: ExtractParams) -> Extractor:
         """Returns the extractor of parameters. Raises UsageError and DocumentError for a schema
-        or a folder of models that is wrong."""
+        or a folder of models that is wrong, StoreError for a review queue that cannot be read."""
         schemas = tuple(load_schema(name) for name in params.schemas)
         folder = Path(params.models) if params.models else None
         if folder is not None and not folder.is_dir():
@@ -47,12 +54,19 @@ class Extractor:
                 f"there is no folder of models {params.models!r}",
                 hint="`millrace documents train` makes one",
             )
-        models = {schema.name: model.model_for(schema.name, folder) for schema in schemas}
+        here = settings()
+        folders = (*([folder] if folder else []), here.home / "models", model.SHIPPED)
+        models: dict[str, Model] = {}
+        decided: dict[str, str] = {}
+        for schema in schemas:
+            labelled = telling(schema, learnt(here, schema.name))
+            models[schema.name] = knowing(_model(schema.name, folders), schema, labelled)
+            decided[schema.name] = mark(labelled)
         if params.threshold is not None:
             models = {
                 name: replace(one, threshold=params.threshold) for name, one in models.items()
             }
-        return cls(schemas, models, folder)
+        return cls(schemas, models, folders, decided)
 
     @cached_property
     def rules(self) -> Rules:
@@ -68,9 +82,9 @@ class Extractor:
     def ner(self) -> tuple[str, Path] | None:
         """The schema that has an NER model, and the model's folder."""
         for schema in self.schemas:
-            for models in (self.folder, model.SHIPPED):
-                place = models / schema.name / "ner" if models is not None else None
-                if place is not None and (place / "card.json").is_file():
+            for models in self.folders:
+                place = models / schema.name / "ner"
+                if (place / "card.json").is_file():
                     return schema.name, place
         return None
 
@@ -79,7 +93,8 @@ class Extractor:
         """SHA-256 over everything that decides which facts are found."""
         told = [VERSION, self.rules.digest, *(schema.digest for schema in self.schemas)]
         for name, one in sorted(self.models.items()):
-            told += [name, one.name, repr(one.threshold), _contents(self._place(name))]
+            told += [name, one.name, repr(one.threshold), _contents(_place(name, self.folders))]
+            told.append(self.decided.get(name, ""))
         told.append(_contents(self.ner[1]) if self.ner else "")
         return hashlib.sha256("\0".join(told).encode()).hexdigest()
 
@@ -121,11 +136,25 @@ class Extractor:
         found = [one.get(schema.name, ()) for one in notes]
         return extract.extract(document, found, schema, self.models[schema.name])
 
-    def _place(self, name: str) -> Path | None:
-        for models in (self.folder, model.SHIPPED):
-            if models is not None and (models / name / "card.json").is_file():
-                return models / name
-        return None
+
+def _place(name: str, folders: Sequence[Path]) -> Path | None:
+    """Returns the first folder that holds a model of a schema."""
+    found = (models / name for models in folders)
+    return next((place for place in found if (place / "card.json").is_file()), None)
+
+
+def _model(name: str, folders: Sequence[Path]) -> Model:
+    place = _place(name, folders)
+    if place is None:
+        return Model()
+    try:
+        return model.load(place)
+    except ValueError as error:
+        raise UsageError(
+            f"the model of {name} cannot be read: {error}",
+            hint="`millrace documents train` makes it anew; without its folder the shipped one or "
+            "rules decide",
+        ) from error
 
 
 def _contents(folder: Path | None) -> str:
