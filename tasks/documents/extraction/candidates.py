@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Literal
 
 from millrace.tasks.documents.extraction.gazetteer import Gazetteer
@@ -163,28 +164,11 @@ def _texts(layout: Layout, sheet: int, ends: frozenset[str]) -> Iterator[Candida
                 made = _part(layout, sheet, segment, start, end, "line" if whole else "part")
                 if made and any(letter.isalpha() for letter in made.key):
                     yield made
-    for count in (2, 3):
-        for start in range(len(kept) - count + 1):
-            run = kept[start : start + count]
-            if any(len(row.segments) > 1 or row.page != run[0].page for row in run):
-                continue
-            segments = tuple(row.segments[0] for row in run)
-            made = _joined(sheet, segments, "joined")
-            if made and len(made.value) <= 80 and count == 2:
+    for above, below in pairwise(kept):
+        if above.page == below.page and len(above.segments) == len(below.segments) == 1:
+            made = _joined(sheet, (above.segments[0], below.segments[0]), "joined")
+            if made and len(made.value) <= 80:
                 yield made
-            yield from _cut(sheet, segments, ends)
-
-
-def _cut(sheet: int, segments: tuple[Segment, ...], ends: frozenset[str]) -> Iterator[Candidate]:
-    """Yields lines put together up to a known last word in the last of them."""
-    last = segments[-1]
-    stop = next((end for _, end in _stops(last.text, ends)), 0)
-    if not stop or stop == len(last.text):
-        return
-    part = replace(last, text=last.text[:stop], end=last.start + stop)
-    made = _joined(sheet, (*segments[:-1], part), "joined")
-    if made and len(made.value) <= 80:
-        yield replace(made, tail=last.text[stop:].strip())
 
 
 def _stops(text: str, ends: frozenset[str]) -> list[tuple[int, int]]:

@@ -86,6 +86,20 @@ def trees_of(told: Mapping[str, Any]) -> Trees:
     return _packed(float(told["base"]), int(told["depth"]), rows)
 
 
+def mean(several: Sequence[Trees]) -> Trees:
+    """Returns trees whose log odds are the mean of those of several. Raises ValueError for none."""
+    share = 1 / len(several)
+    rows = [
+        (*columns, share * value)
+        for trees in several
+        for *columns, value in zip(
+            trees.feature, trees.threshold, trees.left, trees.right, trees.value, strict=True
+        )
+    ]
+    base = share * sum(trees.base for trees in several)
+    return _packed(base, max(trees.depth for trees in several), rows)
+
+
 def _packed(base: float, depth: int, rows: Sequence[tuple[Sequence[Any], ...]]) -> Trees:
     most = max((len(row[0]) for row in rows), default=1)
     padded = [

@@ -13,7 +13,7 @@ from millrace.tasks.documents.extraction.features import FEATURES, GROUPS, maske
 from millrace.tasks.documents.extraction.gazetteer import Gazetteer
 from millrace.tasks.documents.extraction.lexicon import Lexicon, LexiconMaker
 from millrace.tasks.documents.extraction.model import Model, Ranker
-from millrace.tasks.documents.extraction.ranking import boosted, exported, trained, trees_of
+from millrace.tasks.documents.extraction.ranking import boosted, exported, mean, trained, trees_of
 
 
 def _sample(seed: int, rows: int = 600) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
@@ -132,3 +132,13 @@ def test_what_goes_together_is_remembered() -> None:
     assert near.value == "ACME SDN BHD"
     assert known.companions("company", near.value) == (("address", "1highroad"),)
     assert known.nearest("company", "ENTIRELY OTHER", least=0.7) is None
+
+
+def test_the_mean_of_rankings_has_the_mean_of_their_odds() -> None:
+    features, right = _sample(7)
+    several = [trained(features, right, rounds=rounds, seed=rounds) for rounds in (5, 12)]
+    np.testing.assert_allclose(
+        mean(several).odds(features),
+        (several[0].odds(features) + several[1].odds(features)) / 2,
+        atol=1e-9,
+    )
