@@ -177,10 +177,10 @@ def _swapped(environment: Mapping[str, str]) -> Iterator[None]:
 
 def _end(started: Any) -> None:
     """Ends the session and its JVM, in whatever state they are."""
-    from py4j.protocol import Py4JError
+    from py4j.protocol import Py4JError  # type: ignore[import-untyped]
     from pyspark import SparkContext
 
-    gateway = SparkContext._gateway
+    gateway: Any = SparkContext._gateway
     gone = (Py4JError, OSError)  # of a JVM that died
     with suppress(*gone):
         started.stop()
