@@ -1,4 +1,5 @@
-"""Commands about the graph of facts: graph query, show, picture, export, withdraw."""
+"""Commands about the graph of facts: graph query, show, picture, export, withdraw, and those of
+`sameness`."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from millrace.cli import sameness
 from millrace.cli.options import Json
 from millrace.engine.errors import UsageError
 
@@ -39,6 +41,8 @@ def register(app: typer.Typer) -> None:
         help="Ask the graph of facts, look at it, move it, and take documents out of it.",
     )
     for command in (query, show, picture, export, withdraw):
+        group.command()(command)
+    for command in (sameness.resolve, sameness.same, sameness.apart):
         group.command()(command)
     app.add_typer(group, name="graph")
 
@@ -138,8 +142,11 @@ def withdraw(document: Named, where: Where = "") -> None:
 
     Example: millrace graph withdraw receipt.jpg
     """
+    from millrace.tasks.documents.graph.resolving import settle
+
     with _open(where) as graph:
         receipt = graph.withdraw("", [_one(graph, document)])
+        settle(graph)
     typer.echo(f"withdrawn: {receipt.removed:,} nodes that only it supported are gone")
 
 

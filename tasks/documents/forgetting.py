@@ -92,9 +92,11 @@ def forget(
 def withdraw_from_graph(loaded: Loaded) -> None:
     """Takes a document out of its graph. Raises what the graph raises."""
     from millrace.tasks.documents.graph.locations import open_graph
+    from millrace.tasks.documents.graph.resolving import settle
 
     with closing(open_graph(loaded.graph)) as graph:
         graph.withdraw(loaded.scope, [loaded.facts.digest])
+        settle(graph)
 
 
 def _models(settings: Settings, digest: str) -> Iterator[Path]:

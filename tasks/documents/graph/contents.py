@@ -14,7 +14,7 @@ _NODES: Mapping[Node, str] = {
     model.FACT: "(d)-[:STATES]->(n:Fact)",
     model.MENTION: "(d)-[:MENTIONS]->(n:Mention)",
     model.ENTITY: "(d)-[:MENTIONS]->(:Mention)-[:REFERS_TO]->(n:Entity)",
-    model.RESOLVED: "(d)-[:MENTIONS]->(:Mention)-[:SAME_AS]->(n:Resolved)",
+    model.RESOLVED: "(d)-[:MENTIONS]->(:Mention)-[:REFERS_TO]->(:Entity)-[:SAME_AS]->(n:Resolved)",
 }
 _EDGES: Mapping[Edge, str] = {
     model.HOLDS: "(a:Scope)-[e:HOLDS]->(d)",
@@ -27,7 +27,7 @@ _EDGES: Mapping[Edge, str] = {
     model.BETWEEN: "(d)-[:MENTIONS]->(a:Mention)-[e:RELATES]->(b:Mention)",
     model.OF_DOCUMENT: "(d)-[e:RELATES]->(b:Mention)",
     model.TO_DOCUMENT: "(d)-[:MENTIONS]->(a:Mention)-[e:RELATES]->(b:Document)",
-    model.SAME_AS: "(d)-[:MENTIONS]->(a:Mention)-[e:SAME_AS]->(b:Resolved)",
+    model.SAME_AS: "(d)-[:MENTIONS]->(:Mention)-[:REFERS_TO]->(a:Entity)-[e:SAME_AS]->(b:Resolved)",
 }
 _BEGIN = "UNWIND $ids AS id MATCH (d:Document) WHERE d.id = id"
 
@@ -51,7 +51,7 @@ def _edge(edge: Edge, pattern: str) -> str:
     source, target = ("a" if "(a:" in pattern else "d"), ("b" if "(b:" in pattern else "d")
     told = [f"{source}.id AS source", f"{target}.id AS target"]
     told += [f"e.{name} AS {name}" for name in (*edge.key, *edge.columns)]
-    return f"{_BEGIN} MATCH {pattern} RETURN {', '.join(told)}"
+    return f"{_BEGIN} MATCH {pattern} RETURN DISTINCT {', '.join(told)}"
 
 
 def _told(name: str, columns: Sequence[str]) -> str:

@@ -61,6 +61,11 @@ class LoadParams(BaseModel):
         description="take documents of this scope out that are not among the inputs any more; what "
         "only failed this time stays",
     )
+    resolve: bool = Field(
+        default=True,
+        description="bring together companies, addresses and people that are the same though "
+        "written differently",
+    )
 
     @field_validator("graph")
     @classmethod
@@ -184,6 +189,7 @@ class Load:
         self, session: Session, batch: Batch, progress: Progress
     ) -> tuple[dict[str, int], tuple[str, ...]]:
         from millrace.tasks.documents.graph.adapter import Receipt
+        from millrace.tasks.documents.graph.resolving import settle
 
         item, scope, graph = batch.item, self.params.scope, session.graph
         receipt, doubtful, wanted = Receipt(), 0, set[str]()
@@ -204,6 +210,9 @@ class Load:
         if withdrawn is not None:
             receipt += withdrawn
         counts = {"documents": len(wanted), "doubtful": doubtful, "absent": len(item.absent)}
+        if self.params.resolve:
+            done = settle(graph)
+            counts |= {"resolved": done.resolved, "merged": done.merged}
         return asdict(receipt) | counts, notes
 
     def _withdraw(

@@ -203,20 +203,23 @@ def _clear(
     facts = _ids(run(statements.OWN_FACTS, ids=digests, scope=scope, reviewed=reviewed))
     mentions = run(statements.OWN_MENTIONS, ids=digests, scope=scope)
     removed = _delete(run, model.FACT, facts, detach=True)
-    merged = _ids(run(statements.MERGED, ids=_ids(mentions))) if mentions else []
     removed += _delete(run, model.MENTION, _ids(mentions), detach=True)
-    empty = _ids(run(statements.EMPTY_RESOLVED, ids=merged)) if merged else []
-    removed += _delete(run, model.RESOLVED, empty, detach=False)
     return removed, sorted({row["entity"] for row in mentions})
 
 
 def _settle(run: Run, entities: list[str]) -> int:
-    """Removes entities that nothing mentions any more; names the others by the mentions left."""
+    """Removes entities that nothing mentions any more; names the others by the mentions left.
+
+    A group that has lost an entity, or one's name, is taken apart: its own name may be that one's.
+    What of it still holds is found again by `resolving`.
+    """
     if not entities:
         return 0
     alone = _ids(run(statements.UNMENTIONED, ids=entities))
-    run(statements.RENAME, ids=entities)
-    return _delete(run, model.ENTITY, alone, detach=False)
+    lost = [*alone, *_ids(run(statements.RENAME, ids=entities))]
+    apart = _ids(run(statements.MERGED, ids=lost)) if lost else []
+    removed = _delete(run, model.RESOLVED, apart, detach=True)
+    return removed + _delete(run, model.ENTITY, alone, detach=False)
 
 
 def _delete(run: Run, node: Node, ids: list[str], *, detach: bool) -> int:

@@ -4,8 +4,8 @@
                      ├─STATES→ Fact ─FOUND_ON→ Page
                      ├─MENTIONS→ Mention ─FOUND_ON→ Page
                      └─RELATES→ Mention ─REFERS_TO→ Entity
-                                Mention ─SAME_AS→ Resolved
                                 Mention ─RELATES→ Mention
+                                                   Entity ─SAME_AS→ Resolved
 
 Facts, mentions and relations belong to one document and one scope (a pipeline), and carry where
 they were found, by whom, and how sure that is. Entities are shared: all mentions of a kind whose
@@ -81,7 +81,7 @@ REFERS_TO = Edge("REFERS_TO", "Mention", "Entity")
 BETWEEN = Edge("RELATES", "Mention", "Mention", ("id",), _RELATION)
 OF_DOCUMENT = Edge("RELATES", "Document", "Mention", ("id",), _RELATION)
 TO_DOCUMENT = Edge("RELATES", "Mention", "Document", ("id",), _RELATION)
-SAME_AS = Edge("SAME_AS", "Mention", "Resolved", (), ("score", "evidence"))
+SAME_AS = Edge("SAME_AS", "Entity", "Resolved", (), ("score", "evidence"))
 OWNED = (STATES, MENTIONS, FACT_ON, MENTION_ON, REFERS_TO, BETWEEN, OF_DOCUMENT, TO_DOCUMENT)
 """The edges that come and go with a document's own facts and mentions."""
 EDGES = (HOLDS, HAS_PAGE, *OWNED, SAME_AS)

@@ -42,19 +42,38 @@ MERGE_ENTITIES = (
 )
 RENAME = (
     "UNWIND $ids AS id MATCH (e:Entity) WHERE e.id = id MATCH (e)<-[:REFERS_TO]-(m:Mention) "
-    "WITH e, min(m.name) AS name WHERE name <> e.name SET e.name = name"
+    "WITH e, min(m.name) AS name WHERE name <> e.name SET e.name = name RETURN e.id AS id"
 )
 UNMENTIONED = (
     "UNWIND $ids AS id MATCH (e:Entity) WHERE e.id = id "
     "AND NOT EXISTS { MATCH (e)<-[:REFERS_TO]-(:Mention) } RETURN e.id AS id"
 )
 MERGED = (
-    "UNWIND $ids AS id MATCH (m:Mention) WHERE m.id = id MATCH (m)-[:SAME_AS]->(r:Resolved) "
-    "RETURN r.id AS id"
+    "UNWIND $ids AS id MATCH (e:Entity) WHERE e.id = id MATCH (e)-[:SAME_AS]->(r:Resolved) "
+    "RETURN DISTINCT r.id AS id"
 )
-EMPTY_RESOLVED = (
-    "UNWIND $ids AS id MATCH (r:Resolved) WHERE r.id = id "
-    "AND NOT EXISTS { MATCH (r)<-[:SAME_AS]-(:Mention) } RETURN r.id AS id"
+ENTITIES = (
+    "MATCH (e:Entity) WHERE e.kind IN $kinds RETURN e.id AS id, e.kind AS kind, e.name AS name"
+)
+SAID_OF_ENTITIES = (
+    "MATCH (m:Mention)-[:REFERS_TO]->(e:Entity) WHERE e.kind IN $kinds AND m.attributes <> '{}' "
+    "RETURN e.id AS id, m.attributes AS attributes, count(m) AS times"
+)
+GROUPS = "MATCH (r:Resolved) RETURN r.id AS id, r.kind AS kind, r.name AS name"
+MERGES = (
+    "MATCH (e:Entity)-[s:SAME_AS]->(r:Resolved) RETURN e.id AS source, r.id AS target, "
+    "s.score AS score, s.evidence AS evidence"
+)
+LOCK_ENTITIES = "UNWIND $ids AS id MATCH (e:Entity) WHERE e.id = id SET e.folded = e.folded"
+"""Makes whoever merges one of these entities at the same time wait for this transaction."""
+
+PART = (
+    "UNWIND $rows AS r MATCH (e:Entity) WHERE e.id = r.source MATCH (n:Resolved) "
+    "WHERE n.id = r.target MATCH (e)-[s:SAME_AS]->(n) DELETE s"
+)
+FIND_ENTITY = (
+    "MATCH (e:Entity) WHERE e.id STARTS WITH $text OR ($folded <> '' AND e.folded = $folded) "
+    "RETURN e.id AS id, e.kind AS kind, e.name AS name ORDER BY kind, name, id LIMIT 20"
 )
 HOLDERS = (
     "UNWIND $ids AS id MATCH (d:Document) WHERE d.id = id MATCH (s:Scope)-[:HOLDS]->(d) "

@@ -6,14 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from millrace.engine.errors import GraphError
-from millrace.tasks.documents.graph import contents, loading, model, statements
+from millrace.tasks.documents.graph import contents, loading, model, resolving, statements
 from millrace.tasks.documents.graph.adapter import Graph
 from millrace.tasks.documents.graph.loading import Run
 from millrace.tasks.documents.graph.model import Content, Node, Row
 
 _AT_ONCE = 200  # documents of one transaction
-_SHARED: tuple[Node, ...] = (model.DOCUMENT, model.ENTITY, model.RESOLVED)
+_SHARED: tuple[Node, ...] = (model.DOCUMENT, model.ENTITY)
 """Nodes that the target's own documents may have a part in: compared by their ids alone."""
+
+_COPIED = tuple(node for node in model.NODES if node is not model.RESOLVED)
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Transfer:
 def transfer(
     source: Graph, target: Graph, tell: Callable[[Transfer], None] | None = None
 ) -> Transfer:
-    """Copies all documents with what persons have decided and which mentions were merged.
+    """Copies all documents with what persons have decided, and brings its entities together.
 
     What the target has of other documents and scopes stays. Each part is read back and compared:
     raises GraphError where it is not what was written.
@@ -55,6 +57,7 @@ def transfer(
         )
         if tell:
             tell(done)
+    resolving.settle(target)
     return done
 
 
@@ -69,7 +72,7 @@ def _write(run: Run, content: Content) -> int:
     for scope in content.nodes[model.SCOPE]:
         held = [r["target"] for r in content.edges[model.HOLDS] if r["source"] == scope["id"]]
         loading.withdraw(run, scope["id"], held)
-    for node in (model.SCOPE, model.DOCUMENT, model.PAGE, model.RESOLVED):
+    for node in (model.SCOPE, model.DOCUMENT, model.PAGE):
         loading.merge(run, node, content.nodes[node])
     for node in (model.FACT, model.MENTION):
         loading.create(run, node, content.nodes[node])
@@ -79,7 +82,6 @@ def _write(run: Run, content: Content) -> int:
     loading.reconnect(run, model.HAS_PAGE, content.edges[model.HAS_PAGE])
     for edge in model.OWNED:
         loading.connect(run, edge, content.edges[edge])
-    loading.reconnect(run, model.SAME_AS, content.edges[model.SAME_AS])
     loading.describe(run, ids)
     return len(ids)
 
@@ -92,7 +94,7 @@ def _comparable(content: Content, wanted: Content) -> list[list[Row]]:
     own = {*facts, *mentions, *scopes}
     entities = {r["target"] for r in content.edges[model.REFERS_TO] if r["source"] in own}
     shown: list[list[Row]] = []
-    for node in model.NODES:
+    for node in _COPIED:
         rows = content.nodes[node]
         if node in _SHARED:
             rows = [

@@ -59,6 +59,18 @@ DECISIONS = sql.Table(
 )
 """Every decision, never changed; of several on one case the last one holds."""
 
+SAMENESS = sql.Table(
+    "sameness_1",
+    _META,
+    sql.Column("number", sql.BigInteger().with_variant(sql.Integer, "sqlite"), primary_key=True),
+    sql.Column("left", sql.String(32), nullable=False),
+    sql.Column("right", sql.String(32), nullable=False),
+    sql.Column("verdict", sql.Text, nullable=False),
+    sql.Column("who", sql.Text, nullable=False),
+    sql.Column("at", sql.Double, nullable=False),
+)
+"""What persons said of two entities, their ids in order; of several words the last one holds."""
+
 
 def connect(settings: Settings) -> sql.Engine:
     """Returns the review database of this host, made if it is not there. Raises StoreError."""

@@ -15,6 +15,7 @@ from millrace.tasks.documents.graph import guard, migrations, model
 from millrace.tasks.documents.graph.adapter import Graph
 from millrace.tasks.documents.graph.locations import Folder, Server, locate, open_graph
 from millrace.tasks.documents.graph.picture import neighbourhood, page
+from millrace.tasks.documents.graph.resolving import settle
 from millrace.tasks.documents.graph.transfer import transfer
 from tests.tasks.documents.graph.made import digest, everything, receipt
 
@@ -129,7 +130,7 @@ def test_the_embedded_graph_has_the_tables_of_the_model() -> None:
         (columns,) = re.findall(rf"NODE TABLE IF NOT EXISTS {node.label} \(([^)]*)\)", told)
         assert [part.split()[0] for part in columns.split(",")] == ["id", *node.columns]
     for edge in model.EDGES:
-        (columns,) = re.findall(rf"REL TABLE IF NOT EXISTS {edge.type} \(([^)]*)\)", told)
+        *_, columns = re.findall(rf"REL TABLE IF NOT EXISTS {edge.type} \(([^)]*)\)", told)
         parts = [" ".join(part.split()) for part in columns.split(",")]
         assert f"FROM {edge.source} TO {edge.target}" in parts
         names = [part.split()[0] for part in parts if not part.startswith("FROM ")]
@@ -199,26 +200,20 @@ def test_the_embedded_graph_moves_to_neo4j_whole(in_folder: Graph, on_server: Gr
     many = [reviewed, *(receipt(n, f"Company {n % 3}") for n in range(2, 6)), nameless]
     in_folder.put("receipts", many)
     in_folder.put("audit", [receipt(1, "As audited")])
-    in_folder.engine.write(lambda run: _merge_first_two(run))
+    in_folder.put("receipts", [receipt(7, "C0mpany 1"), receipt(8, "Company l")])
+    assert settle(in_folder).resolved > 0
     done = transfer(in_folder, on_server)
-    assert (done.documents, done.changed) == (6, 6)
+    assert (done.documents, done.changed) == (8, 8)
     assert everything(on_server) == everything(in_folder)
     assert on_server.counts() == in_folder.counts()
-    assert on_server.counts()["SAME_AS"] == 2
+    assert on_server.counts()["SAME_AS"] == in_folder.counts()["SAME_AS"] > 1
     assert transfer(in_folder, on_server).changed == 0
     assert on_server.put("receipts", many).changed == 0
     in_folder.put("receipts", [receipt(2, "Renamed")])
+    settle(in_folder)
     on_server.put("elsewhere", [receipt(2), receipt(90)])
     assert transfer(in_folder, on_server).changed > 0
     assert set(on_server.current("elsewhere")) == {digest(2), digest(90)}
     on_server.withdraw("elsewhere", [digest(2), digest(90)])
+    settle(on_server)
     assert everything(on_server) == everything(in_folder)
-
-
-def _merge_first_two(run):  # type: ignore[no-untyped-def]
-    run("CREATE (:Resolved {id: 'r1', kind: 'Company', name: 'Company'})")
-    run(
-        "MATCH (m:Mention) WHERE m.key = 'vendor' WITH m ORDER BY m.id LIMIT 2 "
-        "MATCH (r:Resolved) WHERE r.id = 'r1' "
-        "CREATE (m)-[:SAME_AS {score: 0.95, evidence: '{}'}]->(r)"
-    )
