@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 READER = "pdfium"
 _XFA_FULL = 2
+_CATALOG = 1 << 16  # bytes at either end of a file in which its catalog is looked for
+_RENDERING = re.compile(rb"<<[^<>]*/NeedsRendering\s+true")
 _MOST_OBJECTS = 20_000  # looked at on a page
 _SAMPLES = 64  # words of a page whose glyphs are looked at
 _DEPTH = 4  # of forms within forms
@@ -66,7 +68,7 @@ class Pdf:
         `unsupported`."""
         self._name = name
         self._pdf = _opened(path, name, passwords)
-        if self._pdf.get_formtype() == _XFA_FULL:
+        if self._pdf.get_formtype() == _XFA_FULL or _needs_rendering(path):
             raise BadInput(
                 "unsupported",
                 f"{name} is a form that is put together by a program in it (XFA)",
@@ -217,6 +219,16 @@ def _opened(path: Path, name: str, passwords: Sequence[str]) -> Any:
                     hint="fetch the file again, or repair it (`qpdf in.pdf out.pdf`)",
                 ) from None
     raise needs_password(name, len(passwords))
+
+
+def _needs_rendering(path: Path) -> bool:
+    """Whether a catalog at either end of a file says that its pages are only a stand-in, of which
+    pdfium tells nothing."""
+    with path.open("rb") as file:
+        head = file.read(_CATALOG)
+        file.seek(max(0, path.stat().st_size - _CATALOG))
+        tail = file.read()
+    return any(_RENDERING.search(part) for part in (head, tail))
 
 
 def _forget_errors() -> None:

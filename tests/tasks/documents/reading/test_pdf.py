@@ -132,6 +132,13 @@ def test_a_layer_without_characters_for_its_glyphs_is_not_believed(data: Path) -
     assert '"7+%-' not in page.text
 
 
+def test_a_form_that_a_program_puts_together_is_refused(data: Path) -> None:
+    with pytest.raises(BadInput) as refusal:
+        Pdf(data / "nasty_pdfs" / "ocrmypdf__livecycle.pdf", "form.pdf", [])
+
+    assert refusal.value.code == "unsupported"
+
+
 def test_an_empty_page_is_a_page(tmp_path: Path) -> None:
     page = read(text_pdf(tmp_path / "a.pdf", [[]]))
 
