@@ -142,7 +142,9 @@ def pieces(table: str) -> Iterator[Piece]:
 @contextmanager
 def _kept(image: Image) -> Iterator[Path]:
     folder = _MEMORY if os.access(_MEMORY, os.W_OK) else None
-    with tempfile.NamedTemporaryFile(prefix="millrace-", suffix=".pgm", dir=folder) as file:
+    with tempfile.NamedTemporaryFile(
+        prefix=f"millrace-{os.getpid()}-", suffix=".pgm", dir=folder
+    ) as file:
         image.save(file, format="PPM")
         file.flush()
         yield Path(file.name)
