@@ -59,8 +59,10 @@ def machine(repository: Path, tmp_path: Path) -> Machine:
     for name in TOOLS:
         (made.programs / name).symlink_to(str(shutil.which(name)))
     (made.programs / "python3.11").symlink_to(sys.executable)
-    made.add("ffmpeg")
-    made.add("ffprobe")
+    for name in ("ffmpeg", "ffprobe", "tesseract", "java", "mvn"):
+        made.add(name)
+    # What it does is held by its own tests.
+    (made.checkout / "scripts" / "jars.sh").write_text("", encoding="utf-8")
     made.add("uv", f'if [ "$1" = --version ]; then echo "uv {uv_pin(repository)}"; '
              'else mkdir -p .venv; fi', folder=made.checkout / ".bootstrap" / "bin")  # fmt: skip
     return made

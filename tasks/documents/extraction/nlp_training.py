@@ -176,7 +176,7 @@ def _fitted(session: Any, corpus: Path, epochs: int, seed: int) -> list[Any]:
     crf = NerCrfApproach().setInputCols(["ner_document", "ner_token", "ner_class", "ner_vector"])
     crf.setLabelColumn("label").setOutputCol("ner_tag").setMaxEpochs(epochs)
     # Its default is meant for corpora of tens of thousands of sentences: on hundreds of texts the
-    # steps would be so small that nothing is learnt. Steps begin at about 1 / (2 * PACE).
+    # steps would be so small that nothing is learnt. Too large ones end in nothing as well.
     crf.setC0(PACE * frame.count()).setMinEpochs(epochs)
     crf.setMinW(LEAST_WEIGHT).setRandomSeed(seed).setVerbose(0).setIncludeConfidence(True)
     tagger = crf.fit(ready)
