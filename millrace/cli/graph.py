@@ -42,8 +42,9 @@ def register(app: typer.Typer) -> None:
     )
     for command in (query, show, picture, export, withdraw):
         group.command()(command)
-    for command in (sameness.resolve, sameness.same, sameness.apart):
-        group.command()(command)
+    group.command()(sameness.resolve)
+    group.command()(sameness.same)
+    group.command()(sameness.apart)
     app.add_typer(group, name="graph")
 
 

@@ -78,7 +78,7 @@ class SparkAnnotator:
         return found
 
     def _read(self, texts: Sequence[tuple[int, str]]) -> list[tuple[int, list[Found]]]:
-        from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped]
+        from py4j.protocol import Py4JJavaError
         from pyspark.errors import PySparkException
 
         read = self._by_light if len(texts) <= self._light_up_to else self._by_job

@@ -177,7 +177,7 @@ def _swapped(environment: Mapping[str, str]) -> Iterator[None]:
 
 def _end(started: Any) -> None:
     """Ends the session and its JVM, in whatever state they are."""
-    from py4j.protocol import Py4JError  # type: ignore[import-untyped]
+    from py4j.protocol import Py4JError
     from pyspark import SparkContext
 
     gateway: Any = SparkContext._gateway

@@ -57,9 +57,9 @@ def _numbered(kind: str, text: str) -> Iterator[Parsed]:
             if valid(kind, part):
                 yield Parsed(match.start(), match.start() + len(part), compact(part), 1)
                 return
-    match = _NUMBERED.search(text)
-    if match and sum(letter.isdigit() for letter in match.group()) >= 5:
-        yield Parsed(match.start(), match.end(), compact(match.group()))
+    first = _NUMBERED.search(text)
+    if first and sum(letter.isdigit() for letter in first.group()) >= 5:
+        yield Parsed(first.start(), first.end(), compact(first.group()))
 
 
 def _ids(text: str) -> Iterator[Parsed]:
