@@ -96,12 +96,12 @@ def _ranked(field: Field, ranker: Ranker, scene: Scene, by_ocr: bool) -> Fact | 
         probability=probability,
         state="doubtful",
         evidence=tuple(_evidence(best, scene.layouts)),
-        methods=_methods(best, scene),
+        methods=_methods(field.name, best, scene),
         alternatives=tuple((value, min(p, 1.0 - probability)) for value, p in others),
     )
 
 
-def _methods(choice: Choice, scene: Scene) -> tuple[str, ...]:
+def _methods(name: str, choice: Choice, scene: Scene) -> tuple[str, ...]:
     told = {"ranking"}
     if choice.best.source in ("gazetteer", "mended", "pattern"):
         told.add(choice.best.source)
@@ -110,7 +110,8 @@ def _methods(choice: Choice, scene: Scene) -> tuple[str, ...]:
     for one in choice.candidates:
         notes = scene.annotations[one.sheet] if one.sheet < len(scene.annotations) else ()
         for note in notes:
-            if any(note.start < end and start < note.end for start, end in one.spans):
+            over = any(note.start < end and start < note.end for start, end in one.spans)
+            if over and note.label == name:
                 told.add(f"spark {note.method}")
     return tuple(sorted(told))
 
