@@ -31,12 +31,12 @@ def stage_file(
     overwrite: bool = False,
     **params: Any,
 ) -> Path:
-    """Runs one stage over one file (a kind that gathers: over several) and returns the result's path.
+    """Runs one stage over a file (a kind that gathers: over several); returns the result's path.
 
-    It goes through the conductor, here. Without `output`, the result stays in the run's folder under the source's name; it is kept as
-    long as the run is. Leases, store and journal are those of any run; nothing is recorded in
-    Prefect beyond the task or flow that surrounds the call. Raises RunFailed with the reason when
-    the file cannot be done, UsageError and ToolMissing.
+    It goes through the conductor, here. Without `output`, the result stays in the run's folder
+    under the source's name; it is kept as long as the run is. Leases, store and journal are those
+    of any run; nothing is recorded in Prefect beyond the task or flow that surrounds the call.
+    Raises RunFailed with the reason when the file cannot be done, UsageError and ToolMissing.
     """
     here = settings()
     sources = [source] if isinstance(source, str | Path) else list(source)
