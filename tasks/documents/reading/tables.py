@@ -22,9 +22,9 @@ from millrace.tasks.documents.reading.layout import around, rows, same_row
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-_SMALL = 1600  # pixels of the longer side; rules are still a pixel wide
+_SMALL = 1200  # pixels of the longer side; rules still show
 _RULE = 30  # the shortest rule is a thirtieth of the page
-_INK = 160  # grey of a rule
+_INK = 190  # grey of a rule that was made small
 _LEAST_ROWS, _LEAST_COLUMNS = 2, 2
 _ALIGNED_ROWS = 3
 _GAP = 1.5  # heights of a word between two columns of an unruled table
