@@ -161,10 +161,12 @@ def _read(scans: Sequence[Path], folder: Path) -> dict[Path, Path]:
 
     Raises RunFailed, which names those that cannot be read.
     """
+    from millrace.engine.files import digest_file
     from millrace.engine.inline import check
     from millrace.engine.pipeline import Input, Output, Pipeline, StageSpec
     from millrace.engine.runs import Order
     from millrace.flows import run
+    from millrace.tasks.documents import pages
 
     home = str(folder.absolute()).replace("{", "{{").replace("}", "}}")
     files = tuple(glob.escape(str(path.absolute())) for path in scans)
@@ -172,10 +174,12 @@ def _read(scans: Sequence[Path], folder: Path) -> dict[Path, Path]:
         name="documents-train",
         inputs={"files": Input(files=files)},
         stages={"read": StageSpec(uses="documents.read", each="files")},
-        outputs={"pages": Output(source="read", to=home + "/{source.stem}.json")},
+        outputs={"pages": Output(source="read", to=home + "/{source.path}.json")},
     ).checked()
-    check(run(Order(pipeline=pipeline, base=Path.cwd())))
-    return {path: folder / f"{path.stem}.json" for path in scans}
+    outcome = run(Order(pipeline=pipeline, base=Path.cwd()))
+    check(outcome)
+    read = {pages.load(path.read_bytes()).digest: path for path in map(Path, outcome.outputs)}
+    return {path: read[digest_file(path)[0]] for path in scans}
 
 
 def _say(made: Learnt, schema: Schema) -> None:

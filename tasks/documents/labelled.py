@@ -63,7 +63,7 @@ def pairs(labels: Path, documents: Path, schema: Schema) -> list[Pair]:
     if problems:
         what = "label is wrong" if len(problems) == 1 else "labels are wrong"
         raise DocumentError(
-            f"{len(problems)} {what} in {labels}",
+            "\n".join((f"{len(problems)} {what} in {labels}", *problems)),
             problems=tuple(problems),
             hint="a label is a JSON file of the same stem as its document: "
             '{"field": "value", …} with fields of the schema',
@@ -87,7 +87,9 @@ def examples(found: Sequence[Pair]) -> list[Example]:
             problems.append(f"{one.document.name}: {error}")
     if problems:
         raise DocumentError(
-            f"{len(problems)} of the documents are not what documents.read writes",
+            "\n".join(
+                (f"{len(problems)} of the documents are not what documents.read writes", *problems)
+            ),
             problems=tuple(problems),
             hint="run documents.read on the scans and name its folder with --documents, or name "
             "the folder of the scans: they are then read on the way",
@@ -157,9 +159,10 @@ def _values(path: Path, schema: Schema) -> dict[str, str]:
 
 
 def _document_of(label: Path, documents: Path) -> Path:
-    read = documents / label.name
-    if read.is_file() and not read.samefile(label):
-        return read
+    ways = (label.name, *(f"{label.stem}.{suffix}.json" for suffix in SUFFIXES))
+    for read in (documents / name for name in ways):
+        if read.is_file() and not read.samefile(label):
+            return read
     wanted = {f"{label.stem}.{suffix}" for suffix in SUFFIXES}
     found = sorted(path for path in documents.iterdir() if path.name.lower() in _lower(wanted))
     found = [path for path in found if path.stem == label.stem]
