@@ -81,8 +81,27 @@ def test_a_withdrawn_document_is_gone() -> None:
         assert set(graph.current("receipts")) == {digest(0), digest(2)}
 
 
+def test_a_merge_is_made_taken_back_and_said_by_a_person() -> None:
+    with open_graph() as graph:
+        graph.put("receipts", [receipt(8, "SUNFISH TRADING"), receipt(9, "MOON CAKES")])
+    before = json.loads(millrace("resolve", "--json"))
+    assert (before["resolved"], before["merged"]) == (1, 2)  # the companies 0 and 1
+    assert "nothing changed" in millrace("resolve")
+    said = millrace("same", "sunfish trading", "MOON CAKES", "--who", "ada")
+    assert "SUNFISH TRADING and MOON CAKES are the same" in said
+    after = json.loads(millrace("resolve", "--json"))
+    assert (after["resolved"], after["merged"], after["written"]) == (2, 4, 0)
+    assert "3 removed" in millrace("apart", "SUNFISH TRADING", "MOON CAKES")
+    assert json.loads(millrace("resolve", "--json")) == {**before, "written": 0}
+    with pytest.raises(UsageError, match="are not compared"):
+        millrace("same", "Company 0", "12, Jalan Besar")
+    with pytest.raises(UsageError, match="named twice"):
+        millrace("same", "Company 0", "COMPANY 0")
+
+
 def test_a_graph_is_copied_into_another(tmp_path: Path) -> None:
     other = str(tmp_path / "other")
+    millrace("resolve")
     assert "3 documents with" in millrace("export", "--to", other)
     with open_graph() as one, open_graph(other) as two:
         assert everything(one) == everything(two)
@@ -95,7 +114,7 @@ def test_the_queries_of_the_page_about_the_graph_answer(repository: Path) -> Non
     text = (repository / "docs" / "graph.md").read_text()
     queries = re.findall(r"```cypher\n(.*?)```", text, re.DOTALL)
     queries += re.findall(r"graph query '([^']+)'", text)
-    assert len(queries) == 6
+    assert len(queries) == 7
     for query in queries:
         words = ["--set", "name=receipt-1.jpg"] if "$name" in query else []
         assert json.loads(millrace("query", query, "--json", *words))["rows"], query

@@ -110,6 +110,8 @@ def compare(left: Mention, right: Mention, one: Name, other: Name) -> Merge | No
     """Returns why two mentions of one kind are the same; None where they are not, or may not be."""
     if left.kind != right.kind or not one.words or not other.words:
         return None
+    if not _near(one, other):  # what cannot be alike enough is not looked at closely
+        return None
     evidence = {"name": likeness(one, other)}
     first = left.attributes.get("registration", "") or one.registration
     second = right.attributes.get("registration", "") or other.registration
@@ -155,6 +157,16 @@ def likeness(one: Name, other: Name) -> float:
     if worst == 0.0 and _slips(one.squeezed, other.squeezed):
         return squeezed
     return (squeezed + min(squeezed, worst)) / 2 if worst else squeezed / 2
+
+
+def _near(one: Name, other: Name) -> bool:
+    """True unless the likeness of two names is below what is ever enough: it is never above that of
+    their letters, but for a name that is a part of the other."""
+    return (
+        _ratio(one.squeezed, other.squeezed) >= HELPED
+        or _cut(one.words, other.words)
+        or _cut(other.words, one.words)
+    )
 
 
 def _cut(short: tuple[str, ...], long: tuple[str, ...]) -> bool:

@@ -54,7 +54,7 @@ def receipt(
             Entity("place", "Address", ("12, Jalan Besar",), {}, 0.7, evidence()),
         ),
         relations=(
-            Relation("issued_by", "", "vendor", 0.8, evidence()),
+            Relation("ISSUED_BY", "", "vendor", 0.8, evidence()),
             Relation("located_at", "vendor", "place", 0.7, evidence()),
         ),
     )

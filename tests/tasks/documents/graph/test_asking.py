@@ -120,7 +120,7 @@ def test_a_picture_shows_the_neighbourhood_and_loads_nothing(graph: Graph) -> No
     assert not any(name.startswith("on") or name in {"src", "href"} for name in read.attributes)
     assert not re.search(r"https?:|url\(|@import", drawn)
     assert "default-src 'none'" in drawn
-    assert {hostile, "issued_by", "receipt-2.jpg", "receipt-3.jpg"} <= set(read.texts)  # one street
+    assert {hostile, "ISSUED_BY", "receipt-2.jpg", "receipt-3.jpg"} <= set(read.texts)  # one street
     assert neighbourhood(graph, "unknown") is None
 
 

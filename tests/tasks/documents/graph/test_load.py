@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -53,8 +54,10 @@ def staged(path: Path, *, absent: tuple[str, ...] = (), complete: bool = True) -
     )  # fmt: skip
 
 
-def apply(item: Staged, where: str, out: Path, *, withdraw: bool = True) -> Mapping[str, int]:
-    kind = Load(LoadParams(scope="receipts", graph=where, withdraw=withdraw))
+def apply(
+    item: Staged, where: str, out: Path, *, withdraw: bool = True, resolve: bool = True
+) -> Mapping[str, int]:
+    kind = Load(LoadParams(scope="receipts", graph=where, withdraw=withdraw, resolve=resolve))
     outline = kind.measure(item)
     span = Span(stop=kind.work(outline).units)
     batch = Batch(key="k", item=item, outline=outline, span=span, whole=True)
@@ -113,6 +116,27 @@ def test_doubtful_facts_come_onto_the_desk_and_decisions_are_laid_over(tmp_path:
     assert apply(staged(inbox), graph, out)["doubtful"] == 0
     assert held(graph) == {"7.00", "2.00"}
     assert apply(staged(inbox), graph, out)["written"] == 0
+
+
+def test_a_load_brings_together_what_is_the_same_unless_told_not_to(tmp_path: Path) -> None:
+    graph, out = str(tmp_path / "graph"), tmp_path / "out"
+
+    def vendor(document: str, name: str) -> Facts:
+        facts = facts_of(document)
+        return replace(facts, entities=(replace(facts.entities[0], names=(name,)),))
+
+    right, misread = (
+        vendor("a", "GERBANG ALAF RESTAURANTS"),
+        vendor("b", "GERPANG ALAF RESTAURANTS"),
+    )
+    inbox = folder(tmp_path / "in", right, misread)
+    told = apply(staged(inbox), graph, out, resolve=False)
+    assert "resolved" not in told
+    told = apply(staged(inbox), graph, out)
+    assert (told["written"], told["resolved"], told["merged"]) == (0, 1, 2)
+    folder(inbox, right)
+    told = apply(staged(inbox), graph, out)
+    assert (told["withdrawn"], told["resolved"], told["merged"]) == (1, 0, 0)
 
 
 @pytest.mark.slow

@@ -181,7 +181,7 @@ def test_a_long_text_is_kept_whole(graph: Graph) -> None:
 
 
 def test_a_relation_with_nobody_is_refused_and_leaves_nothing(graph: Graph) -> None:
-    broken = replace(receipt(2), relations=(Relation("issued_by", "", "nobody", 0.8, ()),))
+    broken = replace(receipt(2), relations=(Relation("ISSUED_BY", "", "nobody", 0.8, ()),))
     with pytest.raises(BadInput, match="none of its entities"):
         graph.put("receipts", [receipt(1), broken])
     assert not any(graph.counts().values())
