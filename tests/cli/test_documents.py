@@ -21,6 +21,7 @@ from millrace.tasks.documents.extraction.params import ExtractParams
 from millrace.tasks.documents.pages import Box, Document, Line, Page, Reading, Word
 from millrace.tasks.documents.review.desk import Desk, Loaded
 from millrace.tasks.documents.review.tables import connect
+from tests.cli.conftest import Millrace
 
 SCHEMA = """\
 version: 1
@@ -74,7 +75,7 @@ def labelled(tmp_path: Path) -> tuple[Path, Path]:
     return labels, read
 
 
-def millrace(*words: str | Path, code: int = 0) -> str:
+def documents(*words: str | Path, code: int = 0) -> str:
     reply = CliRunner().invoke(build(), ["documents", *map(str, words)])
     if reply.exception and not isinstance(reply.exception, SystemExit):
         raise reply.exception
@@ -87,7 +88,7 @@ def test_a_model_is_trained_measured_used_and_named_when_a_document_is_forgotten
     schema: Path, labelled: tuple[Path, Path]
 ) -> None:
     labels, read = labelled
-    told = json.loads(millrace("train", schema, "--labels", labels, "--documents", read, "--json"))
+    told = json.loads(documents("train", schema, "--labels", labels, "--documents", read, "--json"))
     assert told["documents"] == 24
     assert told["fields"]["fare"]["fields"] == 24
     assert told["fields"]["fare"]["right"] >= 0.8
@@ -131,7 +132,7 @@ def test_decisions_of_people_are_learnt_from(
     for number in (30, 31):
         stored(document(number), tmp_path)
     out = tmp_path / "own"
-    said = millrace(
+    said = documents(
         *("train", schema, "--labels", labels, "--documents", read, "--review", "--out", out)
     )
     assert "not in the store any more as read: 1 document" in said
@@ -148,7 +149,7 @@ def test_labels_that_are_wrong_are_all_named(schema: Path, labelled: tuple[Path,
     (labels / "t03.json").write_text('{"fare": {"now": 2}}')
     (labels / "other.json").write_text('{"fare": 2}')
     with pytest.raises(DocumentError) as caught:
-        millrace("train", schema, "--labels", labels, "--documents", read)
+        documents("train", schema, "--labels", labels, "--documents", read)
     assert caught.value.problems == (
         f"other.json: there is no document 'other' in {read}",
         "t00.json: line 2 is no JSON: Expecting ':' delimiter",
@@ -164,36 +165,53 @@ def test_too_little_to_learn_from_is_said(
 ) -> None:
     labels, read = labelled
     with pytest.raises(UsageError, match="there is nothing to learn from"):
-        millrace("train", schema)
+        documents("train", schema)
     with pytest.raises(UsageError, match="0 labelled documents are too few"):
-        millrace("train", schema, "--review")
+        documents("train", schema, "--review")
     with pytest.raises(UsageError, match="there are no labels"):
-        millrace("train", schema, "--labels", read)
+        documents("train", schema, "--labels", read)
     with pytest.raises(UsageError, match="there is no folder"):
-        millrace("train", schema, "--labels", tmp_path / "nowhere")
+        documents("train", schema, "--labels", tmp_path / "nowhere")
     for path in sorted(labels.iterdir())[10:]:
         path.unlink()
     with pytest.raises(UsageError, match="10 labelled documents are too few to train ticket"):
-        millrace("train", schema, "--labels", labels, "--documents", read)
+        documents("train", schema, "--labels", labels, "--documents", read)
     with pytest.raises(UsageError, match="is there and holds no model"):
-        millrace("train", schema, "--labels", labels, "--documents", read, "--out", read)
+        documents("train", schema, "--labels", labels, "--documents", read, "--out", read)
     assert not (settings().home / "models").exists()
+
+
+@pytest.mark.slow
+def test_scans_are_read_on_the_way(
+    millrace: Millrace, api: dict[str, str], sample: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "receipt_032.json").write_text('{"total": "1.00"}')
+    scans = sample / "documents" / "receipts"
+    ended = millrace(
+        *("documents", "train", "receipt", "--labels", str(tmp_path), "--documents", str(scans)),
+        **api,
+    )
+    assert ended.returncode == UsageError.exit_code
+    assert "reading 1 document" in ended.stderr
+    assert "1 labelled documents are too few to train receipt" in ended.stderr
+    kinds = {found.recipe.kind for found in Store(settings().store).manifests()}
+    assert kinds == {"documents.read"}
 
 
 def test_what_is_no_read_document_is_named(schema: Path, labelled: tuple[Path, Path]) -> None:
     labels, read = labelled
     (read / "t05.json").write_text("{}")
     with pytest.raises(DocumentError, match=r"(?s)1 of the documents.*t05\.json: not a"):
-        millrace("train", schema, "--labels", labels, "--documents", read)
+        documents("train", schema, "--labels", labels, "--documents", read)
 
 
 def test_schemas_are_listed_and_checked(schema: Path) -> None:
-    told = {one["schema"]: one for one in json.loads(millrace("schemas", "--json"))}
+    told = {one["schema"]: one for one in json.loads(documents("schemas", "--json"))}
     assert told["receipt"]["fields"] == ["company", "address", "date", "total"]
     assert told["receipt"]["model"] == "shipped"
     assert told["contract"]["model"] == "rules"
-    assert f"{schema} is valid" in millrace("schemas", schema)
+    assert f"{schema} is valid" in documents("schemas", schema)
     schema.write_text(SCHEMA.replace("money", "munny").replace("gazetteer", "gazeteer"))
-    said = millrace("schemas", schema, code=2)
+    said = documents("schemas", schema, code=2)
     assert "ticket.yaml:6" in said
     assert "ticket.yaml:7" in said
