@@ -1,4 +1,4 @@
-"""Entities that are the same though written differently, in the graph: once in each database."""
+"""Entities that are the same though written differently, in the graph."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ def id_of(graph: Graph, name: str) -> str:
     return find(graph, name).id
 
 
-def test_entities_that_are_the_same_are_brought_together_with_the_reasons(graph: Graph) -> None:
-    load(graph, RIGHT, RIGHT, MISREAD, OTHER)
-    done = reconcile(graph)
+def test_entities_that_are_the_same_are_brought_together_with_the_reasons(in_folder: Graph) -> None:
+    load(in_folder, RIGHT, RIGHT, MISREAD, OTHER)
+    done = reconcile(in_folder)
     assert (done.entities, done.resolved, done.merged) == (4, 1, 2)  # one street, three names
-    assert vendors(graph) == [{RIGHT, MISREAD}]
-    rows = graph.query(
+    assert vendors(in_folder) == [{RIGHT, MISREAD}]
+    rows = in_folder.query(
         "MATCH (e:Entity)-[s:SAME_AS]->(r:Resolved) RETURN e.id, s.score, s.evidence, r.name"
     ).rows
     assert len(rows) == 2
@@ -76,9 +76,9 @@ def test_the_second_time_nothing_changes_and_nothing_else_ever_does(graph: Graph
     assert graph.counts() == counted
 
 
-def test_what_a_document_says_of_a_company_is_evidence(graph: Graph) -> None:
+def test_what_a_document_says_of_a_company_is_evidence(in_folder: Graph) -> None:
     names = ("KEDAI PAPAN YEW CHUAN", "KEDAI PAPAN YEN CHUAN")
-    load(graph, *names)
+    load(in_folder, *names)
     where = {"address": "12 Jalan Besar, 43800 Dengkil"}
     told = [
         replace(facts, entities=(replace(facts.entities[0], attributes=where), facts.entities[1]))
@@ -88,39 +88,39 @@ def test_what_a_document_says_of_a_company_is_evidence(graph: Graph) -> None:
         replace(facts, entities=(replace(facts.entities[0], attributes={}), facts.entities[1]))
         for facts in told
     ]
-    graph.put("receipts", apart)
-    assert reconcile(graph).resolved == 0
-    graph.put("receipts", told)
-    assert reconcile(graph).resolved == 1
-    assert vendors(graph) == [set(names)]
+    in_folder.put("receipts", apart)
+    assert reconcile(in_folder).resolved == 0
+    in_folder.put("receipts", told)
+    assert reconcile(in_folder).resolved == 1
+    assert vendors(in_folder) == [set(names)]
 
 
-def test_one_by_one_gives_the_groups_of_all_at_once(graph: Graph, tmp_path: Path) -> None:
+def test_one_by_one_gives_the_groups_of_all_at_once(in_folder: Graph, tmp_path: Path) -> None:
     names = (RIGHT, OTHER, MISREAD, "GERBANG ALAF RESTAURANT5", "SUN FISH TRADING")
     for number, name in enumerate(names):
-        graph.put("receipts", [receipt(number, name)])
-        reconcile(graph)
-    slowly = everything(graph)
-    graph.withdraw("", [digest(n) for n in range(len(names))])
-    assert reconcile(graph) == Resolution()
-    load(graph, *names)
-    reconcile(graph)
-    assert everything(graph) == slowly
-    assert len(vendors(graph)) == 2
+        in_folder.put("receipts", [receipt(number, name)])
+        reconcile(in_folder)
+    slowly = everything(in_folder)
+    in_folder.withdraw("", [digest(n) for n in range(len(names))])
+    assert reconcile(in_folder) == Resolution()
+    load(in_folder, *names)
+    reconcile(in_folder)
+    assert everything(in_folder) == slowly
+    assert len(vendors(in_folder)) == 2
 
 
 def test_a_withdrawn_document_takes_with_it_the_groups_that_only_it_supported(
-    graph: Graph,
+    in_folder: Graph,
 ) -> None:
-    load(graph, RIGHT, MISREAD, "GERBANG ALAF RESTAURANT5", OTHER)
-    reconcile(graph)
-    graph.withdraw("receipts", [digest(1)])
-    assert vendors(graph) == []  # at once, since the group's name may be that document's
-    reconcile(graph)
-    assert vendors(graph) == [{RIGHT, "GERBANG ALAF RESTAURANT5"}]
-    graph.withdraw("receipts", [digest(2)])
-    assert graph.counts()["Resolved"] == graph.counts()["SAME_AS"] == 0
-    assert reconcile(graph).written == 0
+    load(in_folder, RIGHT, MISREAD, "GERBANG ALAF RESTAURANT5", OTHER)
+    reconcile(in_folder)
+    in_folder.withdraw("receipts", [digest(1)])
+    assert vendors(in_folder) == []  # at once, since the group's name may be that document's
+    reconcile(in_folder)
+    assert vendors(in_folder) == [{RIGHT, "GERBANG ALAF RESTAURANT5"}]
+    in_folder.withdraw("receipts", [digest(2)])
+    assert in_folder.counts()["Resolved"] == in_folder.counts()["SAME_AS"] == 0
+    assert reconcile(in_folder).written == 0
 
 
 def test_what_a_person_says_is_obeyed_by_every_later_resolution(graph: Graph, home: Path) -> None:
@@ -144,18 +144,18 @@ def test_what_a_person_says_is_obeyed_by_every_later_resolution(graph: Graph, ho
     assert vendors(graph) == [{OTHER, RIGHT, MISREAD}]
 
 
-def test_an_entity_is_found_by_name_and_by_the_beginning_of_its_id(graph: Graph) -> None:
-    load(graph, RIGHT, OTHER)
+def test_an_entity_is_found_by_name_and_by_the_beginning_of_its_id(in_folder: Graph) -> None:
+    load(in_folder, RIGHT, OTHER)
     company = Entity("vendor", "Company", ("Twice",), {}, 0.8, evidence())
     person = Entity("buyer", "Person", ("TWICE",), {}, 0.8, evidence())
-    graph.put("receipts", [replace(receipt(7), entities=(company, person), relations=())])
-    named = find(graph, "gerbang alaf. restaurants")
+    in_folder.put("receipts", [replace(receipt(7), entities=(company, person), relations=())])
+    named = find(in_folder, "gerbang alaf. restaurants")
     assert (named.kind, named.name) == ("Company", RIGHT)
-    assert find(graph, named.id[:14]) == named
+    assert find(in_folder, named.id[:14]) == named
     with pytest.raises(UsageError, match="no entity"):
-        find(graph, "...")
+        find(in_folder, "...")
     with pytest.raises(UsageError, match="2 entities"):
-        find(graph, "twice")
+        find(in_folder, "twice")
 
 
 def test_what_another_loads_meanwhile_is_read_again(
