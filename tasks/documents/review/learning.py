@@ -6,10 +6,12 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from millrace.engine.settings import Settings
-from millrace.tasks.documents.review.desk import Decision, Desk
-from millrace.tasks.documents.review.tables import connect, file_of
+
+if TYPE_CHECKING:
+    from millrace.tasks.documents.review.desk import Decision
 
 Labels = Mapping[str, Mapping[str, str]]
 """By a document's digest: the values of its fields that a person has decided on."""
@@ -33,6 +35,9 @@ def learnt(settings: Settings, kind: str) -> Labels:
 
     Raises StoreError when the queue is there and cannot be read.
     """
+    from millrace.tasks.documents.review.desk import Desk
+    from millrace.tasks.documents.review.tables import connect, file_of
+
     if not os.environ.get("MILLRACE_REVIEW") and not file_of(settings).exists():
         return {}
     return labels(Desk(connect(settings)).decisions(), kind)
