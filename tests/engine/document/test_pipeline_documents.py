@@ -24,7 +24,8 @@ def shown() -> list[tuple[str, str]]:
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
         for match in BLOCK.finditer(text):
-            if match[1].startswith(OPENINGS) and "\npools:" not in match[1]:  # that is a fleet
+            other = "\npools:" in match[1] or "/schema.schema.json" in match[1]  # a fleet, a schema
+            if match[1].startswith(OPENINGS) and not other:
                 line = text[: match.start()].count("\n") + 1
                 found.append((f"{page.relative_to(REPOSITORY)}:{line}", match[1]))
     return found
