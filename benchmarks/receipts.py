@@ -28,7 +28,7 @@ import numpy as np
 import sklearn
 from PIL import Image
 
-from millrace.tasks.documents import pages
+from millrace.tasks.documents import page_json
 from millrace.tasks.documents.extraction import calibration, folds, model, training
 from millrace.tasks.documents.extraction.extract import extract
 from millrace.tasks.documents.extraction.features import GROUPS
@@ -87,7 +87,7 @@ def read(receipts: Path, kept: Path | None) -> list[Example]:
     for picture in sorted(receipts.glob("img/*")):
         cache = kept / f"{picture.name}.json" if kept else None
         if cache and cache.is_file():
-            document = pages.load(cache.read_bytes())
+            document = page_json.load(cache.read_bytes())
         else:
             with Image.open(picture) as image:
                 page = read_page(image.convert("L"), number=1, dpi=150.0, params=ReadParams())
@@ -95,7 +95,7 @@ def read(receipts: Path, kept: Path | None) -> list[Example]:
             document = Document(picture.stem, digest, "image/jpeg", (page,))
             if cache:
                 cache.parent.mkdir(parents=True, exist_ok=True)
-                cache.write_bytes(pages.dump(document))
+                cache.write_bytes(page_json.dump(document))
         labels = json.loads((receipts / "key" / f"{picture.stem}.json").read_text("utf-8"))
         made.append(Example(document, labels))
     return made

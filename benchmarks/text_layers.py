@@ -19,7 +19,7 @@ from pathlib import Path
 import pikepdf
 import psutil
 
-from millrace.tasks.documents import pages
+from millrace.tasks.documents import page_json
 from millrace.tasks.documents.reading import opening
 from millrace.tasks.documents.reading.isolation import Reader, Source
 from millrace.tasks.documents.reading.params import ReadParams
@@ -72,9 +72,9 @@ def measured(source: Source, count: int, cores: int, folder: Path) -> tuple[floa
     began = time.perf_counter()
     with ThreadPoolExecutor(cores) as pool:
         parts = list(pool.map(_part, readers, [source] * cores, edges[:-1], edges[1:]))
-    whole = pages.joined([body for body, _ in parts])
+    whole = page_json.joined([body for body, _ in parts])
     seconds = time.perf_counter() - began
-    if pages.numbers(whole) != list(range(1, count + 1)):
+    if page_json.numbers(whole) != list(range(1, count + 1)):
         raise SystemExit("pages are missing")
     for reader in readers:
         reader.close()
@@ -97,7 +97,7 @@ def _part(reader: Reader, source: Source, first: int, last: int) -> tuple[bytes,
     wrong = [a for a in answers if a.origin != "text"]
     if wrong:
         raise SystemExit(f"page {wrong[0].number} has no text layer that can be trusted")
-    body = pages.assembled(source.name, "0" * 64, source.media_type, [a.body for a in answers])
+    body = page_json.assembled(source.name, "0" * 64, source.media_type, [a.body for a in answers])
     return body, sum(answer.words for answer in answers)
 
 

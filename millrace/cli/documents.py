@@ -166,7 +166,7 @@ def _read(scans: Sequence[Path], folder: Path) -> dict[Path, Path]:
     from millrace.engine.pipeline import Input, Output, Pipeline, StageSpec
     from millrace.engine.runs import Order
     from millrace.flows import run
-    from millrace.tasks.documents import pages
+    from millrace.tasks.documents import page_json
 
     home = str(folder.absolute()).replace("{", "{{").replace("}", "}}")
     files = tuple(glob.escape(str(path.absolute())) for path in scans)
@@ -178,7 +178,7 @@ def _read(scans: Sequence[Path], folder: Path) -> dict[Path, Path]:
     ).checked()
     outcome = run(Order(pipeline=pipeline, base=Path.cwd()))
     check(outcome)
-    read = {pages.load(path.read_bytes()).digest: path for path in map(Path, outcome.outputs)}
+    read = {page_json.load(path.read_bytes()).digest: path for path in map(Path, outcome.outputs)}
     return {path: read[digest_file(path)[0]] for path in scans}
 
 

@@ -10,20 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from millrace.cli import sameness
+from millrace.cli.graph_place import Where, opened
 from millrace.cli.options import Json
 from millrace.engine.errors import UsageError
 
 if TYPE_CHECKING:
     from millrace.tasks.documents.graph.adapter import Answer, Graph
 
-Where = Annotated[
-    str,
-    typer.Option(
-        "--graph",
-        metavar="WHERE",
-        help="A folder, or a server as bolt://HOST:7687; else MILLRACE_GRAPH, or this host's own.",
-    ),
-]
 Named = Annotated[
     str, typer.Argument(metavar="DOCUMENT", help="Its name, or the beginning of its SHA-256.")
 ]
@@ -59,7 +52,7 @@ def query(
 
     Example: millrace graph query 'MATCH (f:Fact {field: "total"}) RETURN sum(f.number)'
     """
-    with _open(where) as graph:
+    with opened(where) as graph:
         answer = graph.query(text, _values(values or []), limit=limit)
     if as_json:
         told = {"columns": answer.columns, "rows": answer.rows, "cut": answer.cut}
@@ -75,7 +68,7 @@ def show(where: Where = "", as_json: Json = False) -> None:
 
     Example: millrace graph show
     """
-    with _open(where) as graph:
+    with opened(where) as graph:
         place, counts = graph.where, graph.counts()
     if as_json:
         typer.echo(json.dumps({"graph": place, "counts": counts}))
@@ -98,7 +91,7 @@ def picture(
     """
     from millrace.tasks.documents.graph.picture import neighbourhood, page
 
-    with _open(where) as graph:
+    with opened(where) as graph:
         around = neighbourhood(graph, _one(graph, document))
     if around is None:
         raise UsageError(f"the document {document!r} was just withdrawn from the graph")
@@ -123,7 +116,7 @@ def export(
     """
     from millrace.tasks.documents.graph.transfer import transfer
 
-    with _open(where) as source, _open(to) as target:
+    with opened(where) as source, opened(to) as target:
         if source.where == target.where:
             raise UsageError(
                 "both are the same graph",
@@ -145,16 +138,10 @@ def withdraw(document: Named, where: Where = "") -> None:
     """
     from millrace.tasks.documents.graph.resolving import settle
 
-    with _open(where) as graph:
+    with opened(where) as graph:
         receipt = graph.withdraw("", [_one(graph, document)])
         settle(graph)
     typer.echo(f"withdrawn: {receipt.removed:,} nodes that only it supported are gone")
-
-
-def _open(where: str) -> Graph:
-    from millrace.tasks.documents.graph.locations import open_graph
-
-    return open_graph(where, patience=30.0)
 
 
 def _one(graph: Graph, told: str) -> str:

@@ -8,24 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from millrace.cli.graph_place import Where, opened
 from millrace.cli.options import Json
 from millrace.engine.errors import UsageError
 from millrace.engine.reporting.words import count, safe
 from millrace.engine.settings import settings
 
 if TYPE_CHECKING:
-    from millrace.tasks.documents.graph.adapter import Graph
     from millrace.tasks.documents.graph.resolving import Resolution
     from millrace.tasks.documents.review.sameness import Word
 
-Where = Annotated[
-    str,
-    typer.Option(
-        "--graph",
-        metavar="WHERE",
-        help="A folder, or a server as bolt://HOST:7687; else MILLRACE_GRAPH, or this host's own.",
-    ),
-]
 One = Annotated[
     str, typer.Argument(metavar="ONE", help="An entity's name, or the beginning of its id.")
 ]
@@ -44,7 +36,7 @@ def resolve(where: Where = "", as_json: Json = False) -> None:
     """
     from millrace.tasks.documents.graph.resolving import settle
 
-    with _open(where) as graph:
+    with opened(where) as graph:
         done = settle(graph)
     if as_json:
         typer.echo(json.dumps(asdict(done)))
@@ -74,7 +66,7 @@ def _say(one: str, other: str, word: Word, where: str, who: str) -> None:
     from millrace.tasks.documents.graph import resolving
     from millrace.tasks.documents.review import sameness, tables
 
-    with _open(where) as graph:
+    with opened(where) as graph:
         left, right = resolving.find(graph, one), resolving.find(graph, other)
         if left.kind != right.kind or left.kind not in resolving.KINDS:
             raise UsageError(
@@ -94,9 +86,3 @@ def _tell(done: Resolution) -> None:
         f"{done.merged:,} of {done.entities:,} entities are in {count(done.resolved, 'group')}; "
         + (changed if done.written or done.removed else "nothing changed")
     )
-
-
-def _open(where: str) -> Graph:
-    from millrace.tasks.documents.graph.locations import open_graph
-
-    return open_graph(where, patience=30.0)

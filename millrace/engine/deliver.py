@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import uuid
+from collections.abc import Collection
 from pathlib import Path
 from typing import Literal
 
@@ -32,6 +33,30 @@ def deliver(store: Store, artifact: Artifact, target: Path, *, overwrite: bool =
         _deliver_file(store, m.digest, m.size, target / m.name, overwrite) for m in artifact.members
     }
     return "written" if "written" in outcomes else "unchanged"
+
+
+def take_back(store: Store, digests: Collection[str]) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
+    """Removes delivered files with these contents; returns those, and what others have changed.
+
+    A changed file is a person's own and stays; that we delivered it is forgotten.
+    """
+    gone: list[Path] = []
+    kept: list[Path] = []
+    for record in sorted((store.root / "deliveries").glob("*.json")):
+        try:
+            note = json.loads(record.read_bytes())
+            path, digest = Path(note["path"]), note["digest"]
+        except (OSError, ValueError, KeyError):
+            continue
+        if digest not in digests:
+            continue
+        if _untouched(record, path):
+            path.unlink(missing_ok=True)
+            gone.append(path)
+        elif os.path.lexists(path):
+            kept.append(path)
+        record.unlink(missing_ok=True)
+    return tuple(gone), tuple(kept)
 
 
 def _deliver_file(store: Store, digest: str, size: int, target: Path, overwrite: bool) -> Outcome:

@@ -7,11 +7,11 @@ keep. Journals keep names of files and figures until `millrace gc` removes the r
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from millrace.engine.deliver import take_back
 from millrace.engine.measurements import Measurements
 from millrace.engine.settings import Settings
 from millrace.engine.store import Manifest, Store, files_of
@@ -55,33 +55,10 @@ def forget(settings: Settings, digest: str) -> Forgotten:
         bytes_of = {d for m in gone for d, _ in files_of(m.output)} - needed
         for manifest in gone:
             store.drop(manifest.key)
-        delivered, kept = _take_back(store, bytes_of)
+        delivered, kept = take_back(store, bytes_of)
         for one in bytes_of:
             store.locate(one).unlink(missing_ok=True)
     measurements = Measurements(settings.measurements)
     measured = measurements.forget({digest, *bytes_of})
     measurements.close()
     return Forgotten(len(gone), len(bytes_of), delivered, kept, measured)
-
-
-def _take_back(store: Store, digests: set[str]) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
-    """Removes delivered copies of these bytes; returns what went, and what had been changed."""
-    gone: list[Path] = []
-    kept: list[Path] = []
-    for note in sorted((store.root / "deliveries").glob("*.json")):
-        try:
-            told = json.loads(note.read_bytes())
-            path, digest, stamp = Path(told["path"]), told["digest"], told["mtime_ns"]
-        except (OSError, ValueError, KeyError):
-            continue
-        if digest not in digests:
-            continue
-        note.unlink(missing_ok=True)
-        try:
-            untouched = path.stat().st_mtime_ns == stamp
-        except OSError:
-            continue
-        if untouched:
-            path.unlink(missing_ok=True)
-        (gone if untouched else kept).append(path)
-    return tuple(gone), tuple(kept)

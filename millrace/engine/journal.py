@@ -45,6 +45,7 @@ Events, and the fields each carries beside `at` (seconds since the epoch), `stag
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
@@ -102,14 +103,24 @@ class Journal:
         try:
             os.write(self._file, record.line().encode())
         except OSError as error:
-            raise StoreError(
-                f"the run's journal cannot be written: {error.strerror}",
-                hint="free some room on the store's disk, then run again: what is done is kept",
-            ) from error
+            raise unwritable(error) from error
 
     def close(self) -> None:
         """Closes the file. Writing afterwards is an error."""
         os.close(self._file)
+
+
+def unwritable(error: OSError) -> StoreError:
+    """Returns what is said of a journal that cannot be written."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    what = (
+        "the disk of the run's journal is full"
+        if full
+        else (f"the run's journal cannot be written: {error.strerror}")
+    )
+    return StoreError(
+        what, hint="free some room on the store's disk, then run again: what is done is kept"
+    )
 
 
 class Reader:

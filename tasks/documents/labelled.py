@@ -18,7 +18,7 @@ from millrace.engine.document.problems import nearest
 from millrace.engine.errors import DocumentError, UsageError
 from millrace.engine.settings import Settings
 from millrace.engine.store import Manifest, Store
-from millrace.tasks.documents import pages
+from millrace.tasks.documents import page_json
 from millrace.tasks.documents.extraction.schema import Schema
 from millrace.tasks.documents.extraction.training import Example
 from millrace.tasks.documents.pages import Document
@@ -82,7 +82,7 @@ def examples(found: Sequence[Pair]) -> list[Example]:
     problems: list[str] = []
     for one in found:
         try:
-            made.append(Example(pages.load(one.document.read_bytes()), one.values))
+            made.append(Example(page_json.load(one.document.read_bytes()), one.values))
         except (OSError, ValueError) as error:
             problems.append(f"{one.document.name}: {error}")
     if problems:
@@ -133,7 +133,7 @@ def _rank(manifest: Manifest) -> tuple[float, float]:
 
 def _stored(store: Store, manifest: Manifest) -> Document | None:
     try:
-        return pages.load(store.locate(manifest.output.digest).read_bytes())
+        return page_json.load(store.locate(manifest.output.digest).read_bytes())
     except (OSError, ValueError):
         return None
 
@@ -180,7 +180,7 @@ def _lower(names: set[str]) -> set[str]:
 def _is_read(path: Path) -> bool:
     """Whether a JSON file is a document as it was read, and no label."""
     try:
-        pages.load(path.read_bytes())
+        page_json.load(path.read_bytes())
     except (OSError, ValueError):
         return False
     return True

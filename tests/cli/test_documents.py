@@ -14,7 +14,7 @@ from millrace.engine.batches import Recipe
 from millrace.engine.errors import DocumentError, UsageError
 from millrace.engine.settings import settings
 from millrace.engine.store import Store
-from millrace.tasks.documents import forgetting, pages
+from millrace.tasks.documents import forgetting, page_json, pages
 from millrace.tasks.documents.extraction.extracting import Extractor
 from millrace.tasks.documents.extraction.model import load
 from millrace.tasks.documents.extraction.params import ExtractParams
@@ -71,7 +71,7 @@ def labelled(tmp_path: Path) -> tuple[Path, Path]:
     read.mkdir()
     for number in range(24):
         (labels / f"t{number:02}.json").write_text(json.dumps(label(number)))
-        (read / f"t{number:02}.json").write_bytes(pages.dump(document(number)))
+        (read / f"t{number:02}.json").write_bytes(page_json.dump(document(number)))
     return labels, read
 
 
@@ -108,7 +108,7 @@ def test_a_model_is_trained_measured_used_and_named_when_a_document_is_forgotten
 def stored(found: Document, folder: Path) -> None:
     """Puts a read document into the store as `documents.read` leaves it."""
     path = folder / f"{found.digest[:8]}.json"
-    path.write_bytes(pages.dump(found))
+    path.write_bytes(page_json.dump(found))
     recipe = Recipe(
         kind="documents.read", version=1, params={}, inputs={"item": found.digest}, profile={}
     )

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from millrace.engine.errors import StoreError
-from millrace.engine.journal import Record
+from millrace.engine.journal import Record, unwritable
 from millrace.engine.runs import Run
 
 ANSWERS = frozenset({"done", "failed", "lost"})
@@ -52,10 +51,7 @@ class Hearsay:
             finally:
                 os.close(handle)
         except OSError as error:
-            raise StoreError(
-                f"the run's journal cannot be written: {error.strerror}",
-                hint="free some room on the store's disk: what is done is kept",
-            ) from error
+            raise unwritable(error) from error
 
     def _recall(self, line: bytes) -> None:
         try:

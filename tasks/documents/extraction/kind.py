@@ -22,7 +22,7 @@ from millrace.engine.stages import (
     Staged,
     Work,
 )
-from millrace.tasks.documents import facts, pages
+from millrace.tasks.documents import facts, page_json, pages, review
 from millrace.tasks.documents.extraction import spark
 from millrace.tasks.documents.extraction.extracting import Extractor
 from millrace.tasks.documents.extraction.params import ExtractParams
@@ -44,6 +44,7 @@ class Extract:
     lossy: ClassVar[bool] = False
     prior: ClassVar[float] = 10.0  # pages a second on two cores
     environment: ClassVar[tuple[str, ...]] = ("JAVA_HOME",)
+    secrets: ClassVar[tuple[str, ...]] = (review.VARIABLE,)
 
     def __init__(self, params: ExtractParams) -> None:
         self._params = params
@@ -136,7 +137,7 @@ class Extract:
 
 def _document(item: Staged) -> Document:
     try:
-        return pages.load(item.path.read_bytes())
+        return page_json.load(item.path.read_bytes())
     except (ValueError, OSError) as error:
         raise BadInput(
             "not_a_read_document",

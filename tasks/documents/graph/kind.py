@@ -27,6 +27,7 @@ from millrace.engine.stages import (
     Staged,
     Work,
 )
+from millrace.tasks.documents import review
 from millrace.tasks.documents.facts import Facts, load
 from millrace.tasks.documents.graph import locations
 
@@ -104,7 +105,7 @@ class Load:
     lossy: ClassVar[bool] = False
     prior: ClassVar[float] = 100.0
     effect: ClassVar[bool] = True
-    secrets: ClassVar[tuple[str, ...]] = locations.SECRETS
+    secrets: ClassVar[tuple[str, ...]] = (*locations.SECRETS, review.VARIABLE)
 
     def __init__(self, params: LoadParams) -> None:
         self.params = params

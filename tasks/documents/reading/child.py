@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from millrace.engine.errors import BadInput, ItemError, MillraceError, ToolMissing
-from millrace.tasks.documents import pages
+from millrace.tasks.documents import page_json
 from millrace.tasks.documents.pages import Page, Trouble
 from millrace.tasks.documents.reading.pageview import Opened
 from millrace.tasks.documents.reading.params import ReadParams
@@ -56,7 +56,7 @@ def _answer(out: int, command: dict[str, Any]) -> None:
             trouble = page.trouble and [page.trouble.code, page.trouble.message]
             words = sum(len(line.words) for line in page.lines)
             head = {"origin": page.origin, "words": words, "trouble": trouble}
-            _say(out, head, pages.dump_page(page))
+            _say(out, head, page_json.dump_page(page))
     finally:
         opened.close()
 

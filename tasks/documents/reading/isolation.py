@@ -23,7 +23,7 @@ from typing import Any
 
 from millrace.engine.errors import BadInput, ToolMissing
 from millrace.engine.sessions import tools
-from millrace.tasks.documents import pages
+from millrace.tasks.documents import page_json
 from millrace.tasks.documents.pages import Page, Trouble
 from millrace.tasks.documents.reading.params import ReadParams
 
@@ -45,7 +45,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Answer:
-    """A page as JSON (see `pages.dump_page`), and what is known of it without parsing that."""
+    """A page as JSON (see `page_json.dump_page`), and what is known of it without parsing that."""
 
     number: int
     body: bytes
@@ -162,7 +162,7 @@ def _told(source: Source) -> dict[str, Any]:
 def _failed(number: int, code: str, message: str) -> Answer:
     trouble = Trouble(code, f"page {number}: {message}")
     page = Page(number, 0.0, 0.0, 72.0, "none", trouble=trouble)
-    return Answer(number, pages.dump_page(page), "none", 0, trouble)
+    return Answer(number, page_json.dump_page(page), "none", 0, trouble)
 
 
 def _raise(head: dict[str, Any]) -> None:

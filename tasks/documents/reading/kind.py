@@ -25,7 +25,7 @@ from millrace.engine.stages import (
     Staged,
     Work,
 )
-from millrace.tasks.documents import pages
+from millrace.tasks.documents import page_json, pages
 from millrace.tasks.documents.pages import Trouble
 from millrace.tasks.documents.reading import opening, workload
 from millrace.tasks.documents.reading.isolation import Answer, Reader, Source
@@ -130,13 +130,13 @@ class Read:
         if len(trouble) == facts["pages"]:
             raise _unreadable(batch.item.name, [Trouble(*map(str, w)) for w in trouble.values()])
         path = out / f"{batch.key[:16]}.json"
-        path.write_bytes(pages.joined([part.path.read_bytes() for part in parts]))
+        path.write_bytes(page_json.joined([part.path.read_bytes() for part in parts]))
         return _result(batch, path, facts, trouble)
 
     def check(self, batch: Batch, result: Result) -> None:
         """Looks whether every page is there. Raises DamagedOutput."""
         try:
-            numbers = pages.numbers(result.path.read_bytes())
+            numbers = page_json.numbers(result.path.read_bytes())
         except ValueError as error:
             raise DamagedOutput(f"what was read of {batch.item.name} is broken: {error}") from None
         if workload.is_locked(batch.outline):
@@ -162,7 +162,7 @@ class Read:
         path = out / f"{batch.key[:16]}.json"
         told = batch.outline
         digest = str(told.facts["digest"])
-        path.write_bytes(pages.assembled(batch.item.name, digest, told.media_type, bodies))
+        path.write_bytes(page_json.assembled(batch.item.name, digest, told.media_type, bodies))
         return _result(batch, path, facts, trouble)
 
     def _answers(self, session: Reader, source: Source, batch: Batch) -> Iterator[Answer]:

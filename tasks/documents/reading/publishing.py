@@ -13,7 +13,7 @@ from typing import ClassVar
 from millrace.engine.errors import BadInput, DamagedOutput, ItemError
 from millrace.engine.hosts.devices import Device
 from millrace.engine.stages import Batch, Failure, Outline, Progress, Result, Span, Staged, Work
-from millrace.tasks.documents import pages
+from millrace.tasks.documents import page_json, pages
 from millrace.tasks.documents.reading import opening
 from millrace.tasks.documents.reading.isolation import Reader
 from millrace.tasks.documents.reading.kind import Read, failure_of, source_of
@@ -109,7 +109,7 @@ def _written(batch: Batch, read: Result, out: Path) -> Result:
     from millrace.tasks.documents.reading import searchable
 
     source = source_of(batch)
-    document = pages.load(read.path.read_bytes())
+    document = page_json.load(read.path.read_bytes())
     path = out / f"{batch.key[:16]}.pdf"
     searchable.write(document, source.path, source.passwords, path)
     read.path.unlink()

@@ -13,12 +13,11 @@ from datetime import UTC, datetime
 from typing import Literal
 
 import sqlalchemy as sql
-from sqlalchemy.exc import SQLAlchemyError
 
 from millrace.engine.errors import StoreError, UsageError
 from millrace.tasks.documents import facts as fact_files
 from millrace.tasks.documents.facts import Fact, Facts
-from millrace.tasks.documents.review.tables import CASES, DECISIONS, DOCUMENTS
+from millrace.tasks.documents.review.tables import CASES, DECISIONS, DOCUMENTS, transaction
 
 Verdict = Literal["accepted", "corrected", "rejected"]
 
@@ -78,7 +77,7 @@ class Desk:
         nothing. What a person has decided on does not come back.
         """
         waiting = 0
-        with self._begin() as connection:
+        with transaction(self._engine) as connection:
             for one in loaded:
                 facts = one.facts
                 row = {"graph": one.graph, "name": facts.name, "kind": facts.kind}
@@ -108,7 +107,7 @@ class Desk:
 
     def decided(self, facts: Facts) -> Facts:
         """Returns facts with what a person has decided laid over them."""
-        with self._begin() as connection:
+        with transaction(self._engine) as connection:
             decisions = _decisions(connection, facts.digest)
         return overlaid(facts, decisions)
 
@@ -122,7 +121,7 @@ class Desk:
         if field:
             wanted = wanted.where(CASES.c.field == field)
         wanted = wanted.order_by(CASES.c.probability, CASES.c.id).limit(limit)
-        with self._begin() as connection:
+        with transaction(self._engine) as connection:
             rows = connection.execute(wanted).all()
             known: dict[str, Facts] = {}
             for _, digest in rows:
@@ -133,7 +132,7 @@ class Desk:
     def count(self) -> dict[tuple[str, str], int]:
         """Returns how many cases wait, by document type and field."""
         counted = sql.select(CASES.c.kind, CASES.c.field, sql.func.count())
-        with self._begin() as connection:
+        with transaction(self._engine) as connection:
             rows = connection.execute(counted.group_by(CASES.c.kind, CASES.c.field)).all()
         return {(str(kind), str(field)): int(n) for kind, field, n in rows}
 
@@ -142,7 +141,7 @@ class Desk:
         wanted = sql.select(CASES.c.id, CASES.c.digest).where(
             CASES.c.id.startswith(id, autoescape=True)
         )
-        with self._begin() as connection:
+        with transaction(self._engine) as connection:
             rows = connection.execute(wanted.limit(2)).all()
             if len(rows) != 1:
                 what = "several cases begin" if rows else "nothing waits whose id begins"
@@ -174,7 +173,7 @@ class Desk:
             "who": who,
             "at": round(time.time(), 3),
         }
-        with self._begin() as connection:
+        with transaction(self._engine) as connection:
             connection.execute(sql.insert(DECISIONS).values(row))
             connection.execute(sql.delete(CASES).where(CASES.c.id == case.id))
             decisions = _decisions(connection, case.facts.digest)
@@ -185,13 +184,13 @@ class Desk:
 
     def decisions(self) -> Iterator[Decision]:
         """Yields every decision, oldest first."""
-        with self._begin() as connection:
+        with transaction(self._engine) as connection:
             rows = connection.execute(sql.select(DECISIONS).order_by(DECISIONS.c.number)).all()
         return (_decision(row) for row in rows)
 
     def documents(self, digest: str) -> list[Loaded]:
         """Returns a document as it was loaded into each scope, without a person's decisions."""
-        with self._begin() as connection:
+        with transaction(self._engine) as connection:
             return list(_documents(connection, digest))
 
     def find(self, name: str) -> list[tuple[str, str]]:
@@ -200,41 +199,17 @@ class Desk:
             DOCUMENTS.c.name == name, DOCUMENTS.c.digest.startswith(name, autoescape=True)
         )
         wanted = sql.select(DOCUMENTS.c.digest, DOCUMENTS.c.name).where(asked).distinct()
-        with self._begin() as connection:
+        with transaction(self._engine) as connection:
             return [(str(digest), str(called)) for digest, called in connection.execute(wanted)]
 
     def forget(self, digest: str) -> dict[str, int]:
         """Removes all of a document; returns how many rows of each sort it had."""
         tables = {"documents": DOCUMENTS, "waiting": CASES, "decisions": DECISIONS}
-        with self._begin() as connection:
+        with transaction(self._engine) as connection:
             return {
                 word: connection.execute(sql.delete(table).where(table.c.digest == digest)).rowcount
                 for word, table in tables.items()
             }
-
-    def _begin(self) -> _Transaction:
-        return _Transaction(self._engine)
-
-
-class _Transaction:
-    """A transaction whose database errors are ours, without what stood in the statement."""
-
-    def __init__(self, engine: sql.Engine) -> None:
-        self._context = engine.begin()
-
-    def __enter__(self) -> sql.Connection:
-        try:
-            return self._context.__enter__()
-        except SQLAlchemyError as error:
-            raise _trouble(error) from None
-
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        try:
-            self._context.__exit__(kind, error, trace)  # type: ignore[arg-type]
-        except SQLAlchemyError as found:
-            raise _trouble(found) from None
-        if isinstance(error, SQLAlchemyError):
-            raise _trouble(error) from None
 
 
 def overlaid(facts: Facts, decisions: Mapping[str, Decision]) -> Facts:
@@ -290,10 +265,3 @@ def _replace(
     same = sql.and_(*(table.c[name] == value for name, value in key.items()))
     connection.execute(sql.delete(table).where(same))
     connection.execute(sql.insert(table).values({**key, **row}))
-
-
-def _trouble(error: SQLAlchemyError) -> StoreError:
-    return StoreError(
-        f"the review queue cannot be used: {type(error).__name__}",
-        hint="is its disk full, or another program at work on it? See MILLRACE_REVIEW",
-    )

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from millrace.engine.settings import Settings
+from millrace.tasks.documents.review import VARIABLE
 
 if TYPE_CHECKING:
     from millrace.tasks.documents.review.desk import Decision
@@ -38,7 +39,7 @@ def learnt(settings: Settings, kind: str) -> Labels:
     from millrace.tasks.documents.review.desk import Desk
     from millrace.tasks.documents.review.tables import connect, file_of
 
-    if not os.environ.get("MILLRACE_REVIEW") and not file_of(settings).exists():
+    if not os.environ.get(VARIABLE) and not file_of(settings).exists():
         return {}
     return labels(Desk(connect(settings)).decisions(), kind)
 

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import sqlalchemy as sql
-from sqlalchemy.exc import SQLAlchemyError
 
-from millrace.engine.errors import StoreError, UsageError
-from millrace.tasks.documents.review.tables import SAMENESS
+from millrace.engine.errors import UsageError
+from millrace.tasks.documents.review.tables import SAMENESS, transaction
 
 Pair = tuple[str, str]
 Word = Literal["same", "apart"]
@@ -31,11 +30,8 @@ class Said:
 
 def said(engine: sql.Engine) -> Said:
     """Returns what holds: of several words on one pair, the last one. Raises StoreError."""
-    try:
-        with engine.begin() as connection:
-            return _said(connection)
-    except SQLAlchemyError as error:
-        raise _trouble(error) from None
+    with transaction(engine) as connection:
+        return _said(connection)
 
 
 def say(engine: sql.Engine, one: str, other: str, word: Word, *, who: str) -> None:
@@ -48,13 +44,10 @@ def say(engine: sql.Engine, one: str, other: str, word: Word, *, who: str) -> No
         raise UsageError("that is one entity, named twice")
     left, right = sorted((one, other))
     row = {"left": left, "right": right, "verdict": word, "who": who, "at": round(time.time(), 3)}
-    try:
-        with engine.begin() as connection:
-            before = _said(connection)
-            _agree(before, (left, right), word)
-            connection.execute(sql.insert(SAMENESS).values(row))
-    except SQLAlchemyError as error:
-        raise _trouble(error) from None
+    with transaction(engine) as connection:
+        before = _said(connection)
+        _agree(before, (left, right), word)
+        connection.execute(sql.insert(SAMENESS).values(row))
 
 
 def _said(connection: sql.Connection) -> Said:
@@ -88,10 +81,3 @@ def _groups(pairs: Iterable[Pair]) -> dict[str, set[str]]:
         for one in together:
             groups[one] = together
     return groups
-
-
-def _trouble(error: SQLAlchemyError) -> StoreError:
-    return StoreError(
-        f"the review database cannot be used: {type(error).__name__}",
-        hint="is its disk full, or another program at work on it? See MILLRACE_REVIEW",
-    )

@@ -7,6 +7,8 @@ the clearance of the host it is on; the ledger and Prefect never see any of it.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import sqlalchemy as sql
@@ -16,6 +18,7 @@ from sqlalchemy.pool import NullPool
 
 from millrace.engine.errors import StoreError
 from millrace.engine.settings import Settings
+from millrace.tasks.documents.review import VARIABLE
 
 _META = sql.MetaData()
 
@@ -74,7 +77,7 @@ SAMENESS = sql.Table(
 
 def connect(settings: Settings) -> sql.Engine:
     """Returns the review database of this host, made if it is not there. Raises StoreError."""
-    url = os.environ.get("MILLRACE_REVIEW") or f"sqlite:///{file_of(settings)}"
+    url = os.environ.get(VARIABLE) or f"sqlite:///{file_of(settings)}"
     try:
         if url.startswith("sqlite"):
             _private(file_of(settings))
@@ -85,10 +88,22 @@ def connect(settings: Settings) -> sql.Engine:
     except (SQLAlchemyError, OSError) as error:
         raise StoreError(
             f"the review queue cannot be opened: {type(error).__name__}",
-            hint="MILLRACE_REVIEW names its database; without it, it is review.sqlite in "
-            "MILLRACE_HOME",
+            hint=f"{VARIABLE} names its database; without it, it is review.sqlite in MILLRACE_HOME",
         ) from error
     return engine
+
+
+@contextmanager
+def transaction(engine: sql.Engine) -> Iterator[sql.Connection]:
+    """Opens a transaction. Its errors are StoreErrors, without what stood in the statement."""
+    try:
+        with engine.begin() as connection:
+            yield connection
+    except SQLAlchemyError as error:
+        raise StoreError(
+            f"the review queue cannot be used: {type(error).__name__}",
+            hint=f"is its disk full, or another program at work on it? See {VARIABLE}",
+        ) from None
 
 
 def file_of(settings: Settings) -> Path:

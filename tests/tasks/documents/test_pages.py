@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from millrace.tasks.documents import pages
+from millrace.tasks.documents import page_json
 from millrace.tasks.documents.pages import (
     Box,
     Cell,
@@ -58,33 +58,35 @@ def document() -> Document:
 
 
 def test_a_document_comes_back_as_it_was() -> None:
-    assert pages.load(pages.dump(document())) == document()
+    assert page_json.load(page_json.dump(document())) == document()
 
 
 def test_the_same_document_is_always_the_same_bytes() -> None:
-    once = pages.dump(document())
+    once = page_json.dump(document())
 
-    assert pages.dump(document()) == once
-    assert pages.dump(pages.load(once)) == once
+    assert page_json.dump(document()) == once
+    assert page_json.dump(page_json.load(once)) == once
 
 
 def test_believed_lines_are_written_once() -> None:
-    assert pages.dump(document()).count("发票".encode()) == 2  # a line's text, and its word's
+    assert page_json.dump(document()).count("发票".encode()) == 2  # a line's text, and its word's
 
 
 def test_a_document_of_pages_in_json_is_the_document_itself() -> None:
     whole = document()
-    bodies = [pages.dump_page(page) for page in whole.pages]
+    bodies = [page_json.dump_page(page) for page in whole.pages]
 
-    assert pages.assembled(whole.name, whole.digest, whole.media_type, bodies) == pages.dump(whole)
+    assert page_json.assembled(
+        whole.name, whole.digest, whole.media_type, bodies
+    ) == page_json.dump(whole)
 
 
 def test_parts_are_joined_in_their_order() -> None:
     whole = document()
-    parts = [pages.dump(replace(whole, pages=(page,))) for page in whole.pages]
+    parts = [page_json.dump(replace(whole, pages=(page,))) for page in whole.pages]
 
-    assert pages.joined(parts) == pages.dump(whole)
-    assert pages.numbers(pages.joined(parts)) == [1, 2]
+    assert page_json.joined(parts) == page_json.dump(whole)
+    assert page_json.numbers(page_json.joined(parts)) == [1, 2]
 
 
 def test_texts_are_joined_by_lines_and_pages() -> None:
@@ -101,11 +103,11 @@ def test_a_line_is_as_sure_as_its_letters() -> None:
     "data", [b"", b"{", b"[]", b"{}", b'{"format": 1}', b'{"format": 99}', b"null", b'"text"']
 )
 def test_anything_else_is_refused(data: bytes) -> None:
-    for reads in (pages.load, pages.numbers):
+    for reads in (page_json.load, page_json.numbers):
         with pytest.raises(ValueError, match=r".+"):
             reads(data)
 
 
 def test_no_parts_are_no_document() -> None:
     with pytest.raises(ValueError, match="not parts"):
-        pages.joined([])
+        page_json.joined([])

@@ -11,7 +11,7 @@ from millrace.engine.errors import DamagedOutput
 from millrace.engine.hosts.devices import Device
 from millrace.engine.sessions.host import Limits
 from millrace.engine.stages import Batch, Failure, Outline, Result, Span, Staged
-from millrace.tasks.documents import facts, pages
+from millrace.tasks.documents import facts, page_json, pages
 from millrace.tasks.documents.extraction.extracting import Extractor
 from millrace.tasks.documents.extraction.kind import Extract
 from millrace.tasks.documents.extraction.params import ExtractParams
@@ -48,7 +48,7 @@ def written(folder: Path, name: str, lines: tuple[str, ...] = RECEIPT) -> Path:
     )  # fmt: skip
     document = Document(name, f"{len(name):064x}", "application/pdf", (page,))
     path = folder / f"{name}.json"
-    path.write_bytes(pages.dump(document))
+    path.write_bytes(page_json.dump(document))
     return path
 
 
@@ -97,7 +97,7 @@ def test_many_documents_are_done_together_and_a_rotten_one_is_one_failure(
 def test_a_document_of_no_schema_says_so_and_has_no_facts(tmp_path: Path) -> None:
     extractor = Extractor.of(ExtractParams())
     path = written(tmp_path, "letter", ("Dear Anna,", "it rains."))
-    found = extractor.facts(pages.load(path.read_bytes()), [{}])
+    found = extractor.facts(page_json.load(path.read_bytes()), [{}])
     assert (found.kind, found.facts) == ("", ())
     assert "no schema fits" in found.notes[0]
 

@@ -9,7 +9,7 @@ import pytest
 from millrace.engine.errors import BadInput, DamagedOutput
 from millrace.engine.hosts.devices import Device
 from millrace.engine.stages import Batch, Failure, Outline, Result, Span, Staged
-from millrace.tasks.documents import pages
+from millrace.tasks.documents import page_json
 from millrace.tasks.documents.reading import opening, workload
 from millrace.tasks.documents.reading.kind import Read
 from millrace.tasks.documents.reading.params import ReadParams
@@ -117,7 +117,7 @@ def test_a_locked_document_is_read_with_a_password_of_the_environment(
     assert isinstance(refused, Failure)
     assert (refused.code, refused.fault) == ("needs_password", "input")
     assert isinstance(read, Result)
-    assert pages.numbers(read.path.read_bytes()) == [1, 2]
+    assert page_json.numbers(read.path.read_bytes()) == [1, 2]
 
 
 def test_a_page_that_cannot_be_read_makes_the_document_partial(here: Path, data: Path) -> None:
@@ -126,7 +126,7 @@ def test_a_page_that_cannot_be_read_makes_the_document_partial(here: Path, data:
     assert isinstance(read, Result)
     assert read.notes[0] == "partial: 1 of 2 pages"
     assert "page 2 is missing (damaged)" in read.notes
-    document = pages.load(read.path.read_bytes())
+    document = page_json.load(read.path.read_bytes())
     assert document.pages[1].trouble is not None
     assert "Testcase" in document.text
 
@@ -170,7 +170,7 @@ def test_a_scan_becomes_a_pdf_that_can_be_searched(here: Path) -> None:
     assert answer.media_type == opening.PDF
     (again,) = done(Read(ReadParams()), answer.path, here)
     assert isinstance(again, Result)
-    (page,) = pages.load(again.path.read_bytes()).pages
+    (page,) = page_json.load(again.path.read_bytes()).pages
     layer = next(r for r in page.readings if r.mode == "layer")
     assert "Invoice 4711 of today" in " ".join(line.text for line in layer.lines)
 

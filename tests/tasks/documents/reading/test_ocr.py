@@ -11,7 +11,8 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from millrace.engine.errors import ItemError, ToolMissing
-from millrace.tasks.documents.pages import Document, Page, dump, load
+from millrace.tasks.documents.page_json import dump, load
+from millrace.tasks.documents.pages import Document, Page
 from millrace.tasks.documents.reading.ocr import read_page
 from millrace.tasks.documents.reading.params import ReadParams
 from millrace.tasks.documents.reading.rapid import MODE, Rapid, rapid
